@@ -1,0 +1,1 @@
+//! offchain-worker/aggregation

@@ -1,0 +1,236 @@
+//! What the runtime APIs return: the state of programmes, rounds, records and rewards as a client wants to see it.
+
+use crate::{
+	AggregationRule, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordRange, RoundIndex, Schedule,
+};
+use alloc::vec::Vec;
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
+
+/// The most records that one page of a runtime API or RPC answer holds.
+pub const MAX_PAGE: u32 = 100;
+
+/// Whether a programme runs.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum ProgrammeState {
+	/// Rounds run.
+	Open,
+	/// No round runs because the pot cannot pay for one; it goes on when the pot is funded.
+	Unfunded,
+	/// All its rounds are done.
+	Completed,
+}
+
+/// Where a round stands.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum Phase {
+	/// Workers train and commit update hashes.
+	Commit,
+	/// The committee fetches, checks and votes which updates it holds.
+	Availability,
+	/// The committee computes the aggregate and commits to it.
+	Aggregate,
+	/// The committee reveals the aggregate's hash.
+	Reveal,
+	/// The next weights are recorded.
+	Finalised,
+	/// Nothing came of it; nothing was paid.
+	Failed,
+}
+
+/// Why a round failed.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum FailureReason {
+	/// Fewer updates were committed than the programme asks for.
+	TooFewCommits,
+	/// Fewer updates were available to two thirds of the committee than the programme asks for.
+	TooFewIncluded,
+	/// There were not enough bonded aggregators to draw a committee from.
+	NoCommittee,
+	/// No two thirds of the committee agreed on one aggregate, in all attempts.
+	NoAgreement,
+	/// The agreed aggregate is an artifact that was recorded before.
+	AlreadyRecorded,
+}
+
+/// A programme.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct ProgrammeInfo<AccountId, Balance> {
+	/// Its number.
+	pub id: ProgrammeId,
+	/// Its name, UTF-8.
+	pub name: Vec<u8>,
+	/// Whether it runs.
+	pub state: ProgrammeState,
+	/// Its training configuration.
+	pub config: ArtifactHash,
+	/// The weights it started from.
+	pub genesis_weights: ArtifactHash,
+	/// The newest weights.
+	pub weights: ArtifactHash,
+	/// The record of the newest weights.
+	pub weights_record: RecordId,
+	/// How updates are aggregated.
+	pub rule: AggregationRule,
+	/// The windows of a round, in blocks.
+	pub schedule: Schedule,
+	/// Aggregators drawn per round.
+	pub committee_size: u32,
+	/// The least updates that a round needs.
+	pub min_updates: u32,
+	/// The number of commits at which the commit window closes early.
+	pub target_updates: u32,
+	/// The most updates that a round takes.
+	pub max_updates: u32,
+	/// The most samples one update may declare.
+	pub max_samples: u32,
+	/// The most local steps one update may declare.
+	pub max_local_steps: u32,
+	/// Rounds to finalise before the programme is complete.
+	pub rounds: u32,
+	/// Rounds finalised so far.
+	pub finalised: u32,
+	/// The round that runs, or the last one when none runs.
+	pub round: RoundIndex,
+	/// What a finalised round pays in all, in plancks.
+	pub reward_per_round: Balance,
+	/// The account that holds the programme's pot.
+	pub pot: AccountId,
+	/// What the pot holds beyond what it owes, in plancks.
+	pub pot_free: Balance,
+}
+
+/// One update's commit in the running round.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct CommitInfo<AccountId> {
+	/// Its place in the canonical order; the bit it has in bitmaps.
+	pub index: u32,
+	/// The committing account.
+	pub producer: AccountId,
+	/// The device.
+	pub device: DeviceId,
+	/// The update.
+	pub artifact: ArtifactHash,
+	/// Declared samples.
+	pub samples: u32,
+	/// Declared local steps.
+	pub local_steps: u32,
+}
+
+/// What a committee member has done in the running attempt.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct MemberInfo<AccountId> {
+	/// The member.
+	pub account: AccountId,
+	/// Its availability bitmap.
+	pub bitmap: Option<Vec<u8>>,
+	/// Whether it committed to an aggregate.
+	pub committed: bool,
+	/// The aggregate it revealed.
+	pub revealed: Option<ArtifactHash>,
+}
+
+/// A round, running or settled.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct RoundInfo<AccountId, BlockNumber> {
+	/// The programme.
+	pub programme: ProgrammeId,
+	/// Its number.
+	pub index: RoundIndex,
+	/// Which committee this is, from 0.
+	pub attempt: u32,
+	/// Where it stands.
+	pub phase: Phase,
+	/// The block at which the phase ends at the latest. For a settled round, the block that settled it.
+	pub deadline: BlockNumber,
+	/// The block that opened it.
+	pub opened: BlockNumber,
+	/// The base weights.
+	pub base: ArtifactHash,
+	/// Their record.
+	pub base_record: RecordId,
+	/// How many updates were committed.
+	pub commit_count: u32,
+	/// The commits, in canonical order. Empty once the round is settled; then the records tell.
+	pub commits: Vec<CommitInfo<AccountId>>,
+	/// The committee. Its members' acts are kept while the round runs.
+	pub committee: Vec<MemberInfo<AccountId>>,
+	/// Which commits are included, as a bitmap; empty before availability is settled.
+	pub included: Vec<u8>,
+	/// The agreed next weights.
+	pub result: Option<ArtifactHash>,
+	/// Their record.
+	pub result_record: Option<RecordId>,
+	/// The records of the included updates.
+	pub updates: Option<RecordRange>,
+	/// Why it failed, if it did.
+	pub failure: Option<FailureReason>,
+}
+
+/// A record with its number.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct RecordInfo<AccountId, BlockNumber> {
+	/// Its number.
+	pub id: RecordId,
+	/// The record.
+	pub record: Record<AccountId, BlockNumber>,
+}
+
+/// A page of a model's lineage: the model, the updates it was made of, the model before it, and so on to the weights
+/// that the programme started from.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct LineagePage<AccountId, BlockNumber> {
+	/// The records, newest first.
+	pub records: Vec<RecordInfo<AccountId, BlockNumber>>,
+	/// Where the next page starts; `None` at the end.
+	pub next: Option<RecordId>,
+}
+
+/// What an account earned in a programme.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct RewardInfo<Balance> {
+	/// Points so far.
+	pub points: u128,
+	/// What can be claimed now, in plancks.
+	pub claimable: Balance,
+	/// What was claimed before, in plancks.
+	pub claimed: Balance,
+}
+
+/// A device, as the registry has it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct DeviceInfo<AccountId> {
+	/// Its number.
+	pub id: DeviceId,
+	/// The site it stands at.
+	pub site: crate::SiteId,
+	/// The account it signs with.
+	pub account: AccountId,
+	/// What it is.
+	pub class: crate::DeviceClass,
+	/// Memory, MiB.
+	pub memory_mib: u32,
+	/// Where it stands in its life.
+	pub state: crate::DeviceState,
+	/// The ed25519 public key of its libp2p identity, once bound.
+	pub network_key: Option<[u8; 32]>,
+}
