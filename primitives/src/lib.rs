@@ -13,6 +13,8 @@ extern crate alloc;
 pub mod bitmap;
 pub mod envelope;
 pub mod round;
+#[cfg(feature = "serde")]
+pub mod text;
 pub mod views;
 
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -38,6 +40,19 @@ pub type RecordId = u64;
 /// The name of an artifact: BLAKE3-256 over its bytes as they are.
 pub fn artifact_hash(bytes: &[u8]) -> ArtifactHash {
 	H256(*blake3::hash(bytes).as_bytes())
+}
+
+/// Domain of [`network_key_message`].
+pub const NETWORK_KEY_DOMAIN: &str = "cairn 2026-11 network identity v1";
+
+/// What a libp2p identity key signs to agree that it belongs to `account` on the chain `genesis`.
+///
+/// Without it, anyone could enter somebody else's peer id in the registry.
+pub fn network_key_message(genesis: &H256, account: &[u8; 32]) -> [u8; 32] {
+	let mut hasher = blake3::Hasher::new_derive_key(NETWORK_KEY_DOMAIN);
+	hasher.update(genesis.as_bytes());
+	hasher.update(account);
+	*hasher.finalize().as_bytes()
 }
 
 /// Two thirds of `n`, rounded up: the votes a committee of `n` needs to settle anything.

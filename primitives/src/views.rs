@@ -56,8 +56,6 @@ pub enum FailureReason {
 	TooFewCommits,
 	/// Fewer updates were available to two thirds of the committee than the programme asks for.
 	TooFewIncluded,
-	/// There were not enough bonded aggregators to draw a committee from.
-	NoCommittee,
 	/// No two thirds of the committee agreed on one aggregate, in all attempts.
 	NoAgreement,
 	/// The agreed aggregate is an artifact that was recorded before.
@@ -66,11 +64,22 @@ pub enum FailureReason {
 
 /// A programme.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(
+		rename_all = "camelCase",
+		bound(
+			serialize = "AccountId: Serialize, Balance: core::fmt::Display",
+			deserialize = "AccountId: Deserialize<'de>, Balance: core::str::FromStr"
+		)
+	)
+)]
 pub struct ProgrammeInfo<AccountId, Balance> {
 	/// Its number.
 	pub id: ProgrammeId,
 	/// Its name, UTF-8.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::utf8"))]
 	pub name: Vec<u8>,
 	/// Whether it runs.
 	pub state: ProgrammeState,
@@ -104,11 +113,15 @@ pub struct ProgrammeInfo<AccountId, Balance> {
 	pub finalised: u32,
 	/// The round that runs, or the last one when none runs.
 	pub round: RoundIndex,
+	/// The part of that which the committee shares, in per cent.
+	pub committee_share: u8,
 	/// What a finalised round pays in all, in plancks.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
 	pub reward_per_round: Balance,
 	/// The account that holds the programme's pot.
 	pub pot: AccountId,
 	/// What the pot holds beyond what it owes, in plancks.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
 	pub pot_free: Balance,
 }
 
@@ -130,6 +143,20 @@ pub struct CommitInfo<AccountId> {
 	pub local_steps: u32,
 }
 
+/// How a committee member did in a settled round.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum MemberOutcome {
+	/// It revealed the aggregate that two thirds revealed.
+	Agreed,
+	/// It revealed another one.
+	Dissented,
+	/// It revealed nothing.
+	Silent,
+}
+
 /// What a committee member has done in the running attempt.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
@@ -137,11 +164,14 @@ pub struct MemberInfo<AccountId> {
 	/// The member.
 	pub account: AccountId,
 	/// Its availability bitmap.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::hex_bytes_option"))]
 	pub bitmap: Option<Vec<u8>>,
 	/// Whether it committed to an aggregate.
 	pub committed: bool,
 	/// The aggregate it revealed.
 	pub revealed: Option<ArtifactHash>,
+	/// How it did, once the round is settled.
+	pub outcome: Option<MemberOutcome>,
 }
 
 /// A round, running or settled.
@@ -156,8 +186,9 @@ pub struct RoundInfo<AccountId, BlockNumber> {
 	pub attempt: u32,
 	/// Where it stands.
 	pub phase: Phase,
-	/// The block at which the phase ends at the latest. For a settled round, the block that settled it.
-	pub deadline: BlockNumber,
+	/// The last block at which the phase takes what it waits for. `None` in a commit window that nobody has committed
+	/// in: the first commit starts the clock. For a settled round, the block that settled it.
+	pub deadline: Option<BlockNumber>,
 	/// The block that opened it.
 	pub opened: BlockNumber,
 	/// The base weights.
@@ -171,6 +202,7 @@ pub struct RoundInfo<AccountId, BlockNumber> {
 	/// The committee. Its members' acts are kept while the round runs.
 	pub committee: Vec<MemberInfo<AccountId>>,
 	/// Which commits are included, as a bitmap; empty before availability is settled.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::hex_bytes"))]
 	pub included: Vec<u8>,
 	/// The agreed next weights.
 	pub result: Option<ArtifactHash>,
@@ -205,13 +237,23 @@ pub struct LineagePage<AccountId, BlockNumber> {
 
 /// What an account earned in a programme.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(
+		rename_all = "camelCase",
+		bound(serialize = "Balance: core::fmt::Display", deserialize = "Balance: core::str::FromStr")
+	)
+)]
 pub struct RewardInfo<Balance> {
 	/// Points so far.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
 	pub points: u128,
 	/// What can be claimed now, in plancks.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
 	pub claimable: Balance,
 	/// What was claimed before, in plancks.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
 	pub claimed: Balance,
 }
 
@@ -232,5 +274,46 @@ pub struct DeviceInfo<AccountId> {
 	/// Where it stands in its life.
 	pub state: crate::DeviceState,
 	/// The ed25519 public key of its libp2p identity, once bound.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::hex_key_option"))]
 	pub network_key: Option<[u8; 32]>,
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+	use super::*;
+	use crate::{DeviceClass, DeviceState, H256};
+
+	#[test]
+	fn json_has_hex_and_decimal_strings_and_reads_back() {
+		let member = MemberInfo::<String> {
+			account: "5F".into(),
+			bitmap: Some(alloc::vec![1, 255]),
+			committed: true,
+			revealed: Some(H256([7; 32])),
+			outcome: None,
+		};
+		let json = serde_json::to_value(&member).expect("serialises");
+		assert_eq!(json["bitmap"], "0x01ff");
+		assert_eq!(json["revealed"], format!("0x{}", "07".repeat(32)));
+		assert_eq!(serde_json::from_value::<MemberInfo<String>>(json).expect("reads back"), member);
+
+		let reward = RewardInfo::<u128> { points: u128::MAX, claimable: 1, claimed: 0 };
+		let json = serde_json::to_value(&reward).expect("serialises");
+		assert_eq!(json["points"], "340282366920938463463374607431768211455");
+		assert_eq!(serde_json::from_value::<RewardInfo<u128>>(json).expect("reads back"), reward);
+
+		let device = DeviceInfo::<String> {
+			id: 1,
+			site: 2,
+			account: "5F".into(),
+			class: DeviceClass::Cpu,
+			memory_mib: 3,
+			state: DeviceState::Active,
+			network_key: Some([9; 32]),
+		};
+		let json = serde_json::to_value(&device).expect("serialises");
+		assert_eq!(json["networkKey"], format!("0x{}", "09".repeat(32)));
+		assert_eq!(json["memoryMib"], 3);
+		assert_eq!(serde_json::from_value::<DeviceInfo<String>>(json).expect("reads back"), device);
+	}
 }
