@@ -1,1 +1,11 @@
-//! offchain-worker/artifacts
+#![doc = include_str!("../README.md")]
+
+pub mod config;
+mod format;
+mod store;
+
+pub use cairn_primitives::{artifact_hash, envelope::Metadata, ArtifactHash};
+pub use format::{
+	FormatError, Tensor, TensorFile, MAX_DIMENSIONS, MAX_HEADER_BYTES, MAX_NAME_BYTES, MAX_TENSORS,
+};
+pub use store::{Store, StoreError, Writer};

@@ -1,0 +1,331 @@
+//! Tensors, and the one byte form of a file of them.
+
+mod header;
+
+use crate::{ArtifactHash, Metadata};
+use std::io::{self, Write};
+use thiserror::Error;
+
+/// The longest header that is read or written, in bytes. Checked before anything is allocated for it.
+pub const MAX_HEADER_BYTES: usize = 16 * 1024 * 1024;
+/// The most tensors that one file holds.
+pub const MAX_TENSORS: usize = 65_536;
+/// The most dimensions that a tensor has.
+pub const MAX_DIMENSIONS: usize = 16;
+/// The longest tensor name, in bytes of UTF-8.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+/// Bytes of the length field in front of the header.
+const LENGTH_BYTES: usize = 8;
+/// The header is padded so that the data behind it starts at a multiple of this.
+const ALIGNMENT: usize = 8;
+/// Bytes of one element.
+const ELEMENT_BYTES: u64 = 4;
+/// The name under which safetensors keeps metadata; no tensor may have it.
+const METADATA_NAME: &str = "__metadata__";
+
+/// Why bytes are no canonical tensor file, or why tensors cannot become one. Offsets count bytes from the start of the
+/// file.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum FormatError {
+	/// The file ends before its header does.
+	#[error(
+		"the file has {found} bytes, but its header alone needs {needed}; it was cut short: fetch it again"
+	)]
+	Truncated {
+		/// Bytes there are.
+		found: usize,
+		/// Bytes the length field and the header take.
+		needed: u64,
+	},
+	/// The header is longer than [`MAX_HEADER_BYTES`].
+	#[error("the header has {found} bytes; at most {MAX_HEADER_BYTES} are allowed")]
+	HeaderTooLong {
+		/// The header's declared or would-be length.
+		found: u64,
+	},
+	/// The header is not UTF-8.
+	#[error("the header is not UTF-8 at byte {offset}")]
+	NotUtf8 {
+		/// Where.
+		offset: usize,
+	},
+	/// The header is no safetensors header, or not in the one form that this format allows.
+	#[error("the header is not in canonical form at byte {offset}: expected {expected}; write the file with Cairn's own tools")]
+	NotCanonical {
+		/// Where.
+		offset: usize,
+		/// What had to stand there.
+		expected: &'static str,
+	},
+	/// Names are not in ascending byte order, or one stands there twice.
+	#[error("the header is not in canonical form: {what} {name:?} stands after {previous:?}; they must ascend, each once")]
+	Order {
+		/// `tensor` or `metadata key`.
+		what: &'static str,
+		/// The name that stands too late.
+		name: String,
+		/// The one before it.
+		previous: String,
+	},
+	/// Two tensors of one name.
+	#[error("there are two tensors named {name:?}")]
+	Duplicate {
+		/// The name.
+		name: String,
+	},
+	/// A name that no tensor may have.
+	#[error("a tensor cannot be named {name:?}: names are neither empty, nor `__metadata__`, nor longer than {MAX_NAME_BYTES} bytes")]
+	Name {
+		/// The name, at most its first 64 characters.
+		name: String,
+	},
+	/// More than [`MAX_TENSORS`].
+	#[error("there are more than {MAX_TENSORS} tensors")]
+	TooManyTensors,
+	/// An element type other than `F32`.
+	#[error("tensor {name:?} has element type {dtype:?}; this version of the format has only F32")]
+	ElementType {
+		/// The tensor.
+		name: String,
+		/// Its type.
+		dtype: String,
+	},
+	/// More than [`MAX_DIMENSIONS`].
+	#[error("tensor {name:?} has more than {MAX_DIMENSIONS} dimensions")]
+	TooManyDimensions {
+		/// The tensor.
+		name: String,
+	},
+	/// A shape, or the sum of all, whose size in bytes is beyond what 64 bits can count.
+	#[error("tensor {name:?} with shape {shape:?} is too large to be counted")]
+	TooLarge {
+		/// The tensor.
+		name: String,
+		/// Its shape.
+		shape: Vec<usize>,
+	},
+	/// Data that does not fill the shape.
+	#[error("tensor {name:?} with shape {shape:?} needs {expected} elements, but has {found}")]
+	ElementCount {
+		/// The tensor.
+		name: String,
+		/// Its shape.
+		shape: Vec<usize>,
+		/// The product of the shape.
+		expected: u64,
+		/// The elements there are.
+		found: u64,
+	},
+	/// Offsets with a gap, an overlap, or another size than the shape says.
+	#[error("tensor {name:?} has data offsets {found:?}, but by its place and shape they are {expected:?}")]
+	Offsets {
+		/// The tensor.
+		name: String,
+		/// What stands there.
+		found: (u64, u64),
+		/// What had to.
+		expected: (u64, u64),
+	},
+	/// The file is shorter or longer than its header says.
+	#[error("the file has {found} bytes, but its header describes {expected}; fetch it again")]
+	FileLength {
+		/// Bytes there are.
+		found: u64,
+		/// Bytes the header describes.
+		expected: u64,
+	},
+}
+
+/// A named array of 32-bit floats in row-major order.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+	/// Its name, unique within a file.
+	pub name: String,
+	/// Its dimensions; empty for a scalar. A dimension of 0 makes a tensor without elements.
+	pub shape: Vec<usize>,
+	/// Its elements, as many as the product of the shape.
+	pub data: Vec<f32>,
+}
+
+/// The number of elements of a shape.
+fn elements(name: &str, shape: &[usize]) -> Result<u64, FormatError> {
+	// Bytes are what must be countable, so that is what is checked.
+	shape
+		.iter()
+		.try_fold(1u64, |n, d| n.checked_mul(*d as u64))
+		.filter(|n| n.checked_mul(ELEMENT_BYTES).is_some())
+		.ok_or_else(|| FormatError::TooLarge { name: name.to_owned(), shape: shape.to_vec() })
+}
+
+fn check_name(name: &str) -> Result<(), FormatError> {
+	if name.is_empty() || name == METADATA_NAME || name.len() > MAX_NAME_BYTES {
+		return Err(FormatError::Name { name: name.chars().take(64).collect() });
+	}
+	Ok(())
+}
+
+/// Metadata and tensors that have a canonical byte form. Immutable, so that what was checked stays true.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TensorFile {
+	metadata: Metadata,
+	tensors: Vec<Tensor>,
+}
+
+impl TensorFile {
+	/// A file of these tensors, which may come in any order and are kept sorted by name.
+	///
+	/// # Errors
+	/// When a name is not allowed or stands twice, a tensor's data does not fill its shape, or a limit of the format
+	/// is exceeded.
+	pub fn new(metadata: Metadata, mut tensors: Vec<Tensor>) -> Result<Self, FormatError> {
+		if tensors.len() > MAX_TENSORS {
+			return Err(FormatError::TooManyTensors);
+		}
+		tensors.sort_by(|a, b| a.name.cmp(&b.name));
+		let mut end = 0u64;
+		for (i, tensor) in tensors.iter().enumerate() {
+			let Tensor { name, shape, data } = tensor;
+			check_name(name)?;
+			if i > 0 && tensors[i - 1].name == *name {
+				return Err(FormatError::Duplicate { name: name.clone() });
+			}
+			if shape.len() > MAX_DIMENSIONS {
+				return Err(FormatError::TooManyDimensions { name: name.clone() });
+			}
+			let expected = elements(name, shape)?;
+			if expected != data.len() as u64 {
+				return Err(FormatError::ElementCount {
+					name: name.clone(),
+					shape: shape.clone(),
+					expected,
+					found: data.len() as u64,
+				});
+			}
+			end = end
+				.checked_add(expected * ELEMENT_BYTES)
+				.ok_or_else(|| FormatError::TooLarge { name: name.clone(), shape: shape.clone() })?;
+		}
+		let file = Self { metadata, tensors };
+		let header = file.header();
+		if header.len() > MAX_HEADER_BYTES {
+			return Err(FormatError::HeaderTooLong { found: header.len() as u64 });
+		}
+		Ok(file)
+	}
+
+	/// Reads a file that is byte for byte what [`TensorFile::to_bytes`] writes. Nothing is allocated in proportion to
+	/// what the header claims before the claim was checked against the bytes that are there.
+	///
+	/// # Errors
+	/// Names the first thing that is wrong or not canonical.
+	pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+		let truncated = |needed| FormatError::Truncated { found: bytes.len(), needed };
+		let (length, rest) =
+			bytes.split_first_chunk::<LENGTH_BYTES>().ok_or(truncated(LENGTH_BYTES as u64))?;
+		let length = u64::from_le_bytes(*length);
+		if length > MAX_HEADER_BYTES as u64 {
+			return Err(FormatError::HeaderTooLong { found: length });
+		}
+		let (header, data) =
+			rest.split_at_checked(length as usize).ok_or(truncated(LENGTH_BYTES as u64 + length))?;
+		let parsed = header::parse(header)?;
+		let end = parsed.tensors.last().map_or(0, |t| t.end);
+		if end != data.len() as u64 {
+			return Err(FormatError::FileLength {
+				found: bytes.len() as u64,
+				expected: end.saturating_add(LENGTH_BYTES as u64 + length),
+			});
+		}
+		let mut rest = data;
+		let mut tensors = Vec::with_capacity(parsed.tensors.len());
+		for header::Entry { name, shape, start, end } in parsed.tensors {
+			// `end - start` is within `data`, whose length is a usize.
+			let (own, others) = rest.split_at((end - start) as usize);
+			rest = others;
+			let data = own
+				.chunks_exact(ELEMENT_BYTES as usize)
+				.map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]]))
+				.collect();
+			tensors.push(Tensor { name, shape, data });
+		}
+		let file = Self { metadata: parsed.metadata, tensors };
+		// The parser accepts canonical headers only. Writing the header again makes sure of it: a form that it let
+		// through by mistake would give one content two names.
+		let again = file.header();
+		if again != header {
+			let offset = again.iter().zip(header).take_while(|(a, b)| a == b).count();
+			return Err(FormatError::NotCanonical {
+				offset: LENGTH_BYTES + offset,
+				expected: "what writing the file again gives",
+			});
+		}
+		Ok(file)
+	}
+
+	/// The header, padded.
+	fn header(&self) -> Vec<u8> {
+		header::write(&self.metadata, &self.tensors)
+	}
+
+	/// The canonical bytes, whose BLAKE3-256 hash is the artifact's name.
+	pub fn to_bytes(&self) -> Vec<u8> {
+		let mut bytes = Vec::new();
+		self.write_to(&mut bytes).expect("writing to a Vec cannot fail; qed");
+		bytes
+	}
+
+	/// Writes the canonical bytes without holding them all.
+	///
+	/// # Errors
+	/// Those of `out`.
+	pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
+		let header = self.header();
+		out.write_all(&(header.len() as u64).to_le_bytes())?;
+		out.write_all(&header)?;
+		let mut buffer = Vec::with_capacity(ELEMENT_BYTES as usize * 16_384);
+		for tensor in &self.tensors {
+			for chunk in tensor.data.chunks(16_384) {
+				buffer.clear();
+				for x in chunk {
+					buffer.extend_from_slice(&x.to_le_bytes());
+				}
+				out.write_all(&buffer)?;
+			}
+		}
+		Ok(())
+	}
+
+	/// The artifact's name: the hash of [`TensorFile::to_bytes`], without holding these.
+	pub fn hash(&self) -> ArtifactHash {
+		let mut hasher = blake3::Hasher::new();
+		self.write_to(&mut hasher).expect("hashing does no input or output and cannot fail; qed");
+		cairn_primitives::H256(*hasher.finalize().as_bytes())
+	}
+
+	/// The metadata.
+	pub fn metadata(&self) -> &Metadata {
+		&self.metadata
+	}
+
+	/// The tensors, ascending by name.
+	pub fn tensors(&self) -> &[Tensor] {
+		&self.tensors
+	}
+
+	/// Metadata and tensors, to keep or to change.
+	pub fn into_parts(self) -> (Metadata, Vec<Tensor>) {
+		(self.metadata, self.tensors)
+	}
+
+	/// Names and shapes, ascending by name: what must agree for two files to be added coordinate by coordinate.
+	pub fn signature(&self) -> Vec<(String, Vec<usize>)> {
+		self.tensors.iter().map(|t| (t.name.clone(), t.shape.clone())).collect()
+	}
+
+	/// The tensor of this name.
+	pub fn get(&self, name: &str) -> Option<&Tensor> {
+		let i = self.tensors.binary_search_by(|t| t.name.as_str().cmp(name)).ok()?;
+		Some(&self.tensors[i])
+	}
+}

@@ -1,0 +1,547 @@
+//! The content-addressed store: files named by the BLAKE3-256 hash of their bytes.
+
+use crate::ArtifactHash;
+use cairn_primitives::{artifact_hash, H256};
+use nix::{
+	errno::Errno,
+	fcntl::{Flock, FlockArg},
+};
+use std::{
+	ffi::OsStr,
+	fs::{self, File, OpenOptions, Permissions},
+	io::{self, ErrorKind, Read, Write},
+	os::unix::fs::{MetadataExt, PermissionsExt},
+	path::{Path, PathBuf},
+	sync::Arc,
+};
+use tempfile::TempPath;
+use thiserror::Error;
+
+/// Files under way.
+const INCOMING: &str = "incoming";
+/// Files that turned out not to be what their name says.
+const QUARANTINE: &str = "quarantine";
+/// Locked while a name in the store is given or taken away.
+const LOCK: &str = "lock";
+/// Prefix of files under way, so that nothing else in the folder is ever cleaned away.
+const TEMPORARY_PREFIX: &str = "put-";
+/// Bytes read at once when a file is copied or checked.
+const CHUNK: usize = 1024 * 1024;
+
+/// Why the store could not do what it was asked to. Hashes are printed in full.
+#[derive(Debug, Error)]
+pub enum StoreError {
+	/// The operating system refused.
+	#[error("{action} {path} failed: {source}")]
+	Io {
+		/// What was tried.
+		action: &'static str,
+		/// On what.
+		path: PathBuf,
+		/// Why it failed.
+		source: io::Error,
+	},
+	/// The disk or the quota is full. What was there before is untouched.
+	#[error(
+		"no space left to write {path}: {source}; free some space on that file system or move the store, \
+		 then try again; nothing that was stored is lost"
+	)]
+	NoSpace {
+		/// The file that could not be written.
+		path: PathBuf,
+		/// As the operating system says it.
+		source: io::Error,
+	},
+	/// A stored file is not what its name says.
+	#[error("artifact {hash:?} is corrupt: {path} hashes to {found:?}; {}; fetch or import the artifact again",
+		match quarantined { Some(to) => format!("it was moved to {}", to.display()), None => "it was left in place".into() })]
+	Corrupt {
+		/// The artifact.
+		hash: ArtifactHash,
+		/// Its file.
+		path: PathBuf,
+		/// What the file hashes to.
+		found: ArtifactHash,
+		/// Where the file is now; `None` if the store is read-only or moving it failed.
+		quarantined: Option<PathBuf>,
+	},
+	/// Bytes that were to be a certain artifact are not.
+	#[error("these bytes are not artifact {expected:?}: they hash to {found:?}; nothing was stored")]
+	Mismatch {
+		/// The artifact they were to be.
+		expected: ArtifactHash,
+		/// What they are.
+		found: ArtifactHash,
+	},
+	/// The folder is not there, or is no folder.
+	#[error("{path} is not an artifact store: {reason}; give the folder that holds the artifacts")]
+	NotAStore {
+		/// The folder.
+		path: PathBuf,
+		/// What is wrong with it.
+		reason: &'static str,
+	},
+	/// A store opened with [`Store::open_read_only`] was to be changed.
+	#[error("the artifact store {path} was opened for reading only")]
+	ReadOnly {
+		/// The store.
+		path: PathBuf,
+	},
+}
+
+impl StoreError {
+	/// An operating system error, with a full disk told apart.
+	fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+		let path = path.to_owned();
+		move |source| match source.kind() {
+			ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::NoSpace { path, source },
+			_ => Self::Io { action, path, source },
+		}
+	}
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+struct Inner {
+	root: PathBuf,
+	read_only: bool,
+}
+
+/// A folder of artifacts. Clones share it; so may any number of processes.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+impl std::fmt::Debug for Store {
+	fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+		f.debug_struct("Store").field("root", &self.0.root).field("read_only", &self.0.read_only).finish()
+	}
+}
+
+impl Store {
+	/// Opens the store at `root`, making it if it is not there, and removes what processes that died left behind.
+	///
+	/// # Errors
+	/// When the folder cannot be made, read or written.
+	pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+		let root = root.into();
+		if root.exists() && !root.is_dir() {
+			return Err(StoreError::NotAStore { path: root, reason: "it is not a folder" });
+		}
+		for folder in [root.clone(), root.join(INCOMING), root.join(QUARANTINE)] {
+			fs::create_dir_all(&folder).map_err(StoreError::io("making", &folder))?;
+		}
+		let store = Self(Arc::new(Inner { root, read_only: false }));
+		sync_folder(store.root())?;
+		store.clean()?;
+		Ok(store)
+	}
+
+	/// Opens the store at `root` to read from it. Nothing in it is ever changed, not even a corrupt file: it may be
+	/// evidence, or somebody else's.
+	///
+	/// # Errors
+	/// When there is no such folder.
+	pub fn open_read_only(root: impl Into<PathBuf>) -> Result<Self> {
+		let path = root.into();
+		match fs::metadata(&path) {
+			Ok(m) if m.is_dir() => Ok(Self(Arc::new(Inner { root: path, read_only: true }))),
+			Ok(_) => Err(StoreError::NotAStore { path, reason: "it is not a folder" }),
+			Err(e) if e.kind() == ErrorKind::NotFound => {
+				Err(StoreError::NotAStore { path, reason: "there is no such folder" })
+			},
+			Err(e) => Err(StoreError::io("reading", &path)(e)),
+		}
+	}
+
+	/// The store's folder.
+	pub fn root(&self) -> &Path {
+		&self.0.root
+	}
+
+	/// Where the artifact is or would be: `root/ab/cdef…` for a hash `0xabcdef…`.
+	pub fn path(&self, hash: &ArtifactHash) -> PathBuf {
+		let name = hex::encode(hash.as_bytes());
+		self.root().join(&name[..2]).join(&name[2..])
+	}
+
+	/// Whether there is a file of this name. Whether it is intact shows when it is read.
+	pub fn contains(&self, hash: &ArtifactHash) -> bool {
+		self.path(hash).is_file()
+	}
+
+	/// The file's size in bytes, if there is one.
+	///
+	/// # Errors
+	/// When the file system does.
+	pub fn size(&self, hash: &ArtifactHash) -> Result<Option<u64>> {
+		let path = self.path(hash);
+		match fs::metadata(&path) {
+			Ok(m) if m.is_file() => Ok(Some(m.len())),
+			Ok(_) => Ok(None),
+			Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+			Err(e) => Err(StoreError::io("reading", &path)(e)),
+		}
+	}
+
+	/// The artifact's bytes, which are checked against its name.
+	///
+	/// # Errors
+	/// [`StoreError::Corrupt`] when they are not what the name says; the file is then moved to `quarantine/`, so
+	/// that the next call finds the artifact absent. Otherwise when the file system fails.
+	pub fn get(&self, hash: &ArtifactHash) -> Result<Option<Vec<u8>>> {
+		let path = self.path(hash);
+		let Some(bytes) = read(&path)? else { return Ok(None) };
+		let found = artifact_hash(&bytes);
+		if found == *hash {
+			return Ok(Some(bytes));
+		}
+		drop(bytes);
+		if self.0.read_only {
+			return Err(StoreError::Corrupt { hash: *hash, path, found, quarantined: None });
+		}
+		// Between reading and locking, another process may have put the right bytes there.
+		let _lock = self.lock()?;
+		let Some(bytes) = read(&path)? else { return Ok(None) };
+		let found = artifact_hash(&bytes);
+		if found == *hash {
+			return Ok(Some(bytes));
+		}
+		let quarantined = self.quarantine(hash, &path).ok();
+		Err(StoreError::Corrupt { hash: *hash, path, found, quarantined })
+	}
+
+	/// Stores the bytes and returns their name. Storing what is there already changes nothing, unless the stored file
+	/// is corrupt; then it is replaced.
+	///
+	/// # Errors
+	/// When they could not be written durably.
+	pub fn put(&self, bytes: &[u8]) -> Result<ArtifactHash> {
+		let hash = artifact_hash(bytes);
+		self.put_expected(&hash, bytes)?;
+		Ok(hash)
+	}
+
+	/// As [`Store::put`], of bytes that are to be a certain artifact.
+	///
+	/// # Errors
+	/// [`StoreError::Mismatch`] when they are not, and then nothing is stored; else as [`Store::put`].
+	pub fn put_expected(&self, hash: &ArtifactHash, bytes: &[u8]) -> Result<()> {
+		self.writable()?;
+		let found = artifact_hash(bytes);
+		if found != *hash {
+			return Err(StoreError::Mismatch { expected: *hash, found });
+		}
+		if self.holds_intact(hash)? {
+			return Ok(());
+		}
+		let mut writer = self.writer()?;
+		writer.append(bytes)?;
+		writer.finish_expected(hash)
+	}
+
+	/// Copies a file into the store, without holding it in memory, and returns its name.
+	///
+	/// # Errors
+	/// When the file cannot be read, or could not be written durably.
+	pub fn put_file(&self, file: &Path) -> Result<ArtifactHash> {
+		let mut writer = self.writer()?;
+		let mut source = File::open(file).map_err(StoreError::io("opening", file))?;
+		let mut chunk = vec![0; CHUNK];
+		loop {
+			match source.read(&mut chunk) {
+				Ok(0) => return writer.finish(),
+				Ok(n) => writer.append(&chunk[..n])?,
+				Err(e) if e.kind() == ErrorKind::Interrupted => {},
+				Err(e) => return Err(StoreError::io("reading", file)(e)),
+			}
+		}
+	}
+
+	/// A file under way, for bytes that come in pieces.
+	///
+	/// # Errors
+	/// When it cannot be made.
+	pub fn writer(&self) -> Result<Writer> {
+		self.writable()?;
+		let folder = self.root().join(INCOMING);
+		loop {
+			let temporary = tempfile::Builder::new()
+				.prefix(TEMPORARY_PREFIX)
+				// As any file: the umask decides who else may read it.
+				.permissions(Permissions::from_mode(0o666))
+				.tempfile_in(&folder)
+				.map_err(StoreError::io("making a file in", &folder))?;
+			let (file, path) = temporary.into_parts();
+			// The lock is what tells a live process's file from one that a dead process left: the kernel drops it
+			// with the process, however that ends.
+			let Some(file) = try_lock(file, &path)? else { continue };
+			// A store that was opened between making and locking took it for left behind and removed it.
+			if file.metadata().map_err(StoreError::io("reading", &path))?.nlink() == 0 {
+				continue;
+			}
+			return Ok(Writer { store: self.clone(), file, path, hasher: blake3::Hasher::new(), len: 0 });
+		}
+	}
+
+	/// The names of all artifacts, ascending. Files and folders that are not the store's are passed over.
+	///
+	/// # Errors
+	/// When a folder cannot be read.
+	pub fn list(&self) -> Result<Vec<ArtifactHash>> {
+		let mut hashes = Vec::new();
+		for (name, path) in entries(self.root())? {
+			if name.len() != 2 || !is_hex(&name) || !path.is_dir() {
+				continue;
+			}
+			for (rest, path) in entries(&path)? {
+				let mut hash = [0; 32];
+				if is_hex(&rest)
+					&& hex::decode_to_slice(format!("{name}{rest}"), &mut hash).is_ok()
+					&& path.is_file()
+				{
+					hashes.push(H256(hash));
+				}
+			}
+		}
+		hashes.sort();
+		Ok(hashes)
+	}
+
+	/// Removes an artifact; says whether it was there.
+	///
+	/// # Errors
+	/// When the file system fails.
+	pub fn remove(&self, hash: &ArtifactHash) -> Result<bool> {
+		self.writable()?;
+		let path = self.path(hash);
+		let _lock = self.lock()?;
+		match fs::remove_file(&path) {
+			Ok(()) => {
+				sync_folder(self.shard(&path))?;
+				Ok(true)
+			},
+			Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+			Err(e) => Err(StoreError::io("removing", &path)(e)),
+		}
+	}
+
+	fn writable(&self) -> Result<()> {
+		if self.0.read_only {
+			return Err(StoreError::ReadOnly { path: self.root().to_owned() });
+		}
+		Ok(())
+	}
+
+	fn shard<'a>(&self, path: &'a Path) -> &'a Path {
+		path.parent().expect("an artifact's path has two components below the root; qed")
+	}
+
+	/// Whether the artifact is there, is what its name says, and will still be there after a power failure.
+	fn holds_intact(&self, hash: &ArtifactHash) -> Result<bool> {
+		let path = self.path(hash);
+		let mut file = match File::open(&path) {
+			Ok(file) => file,
+			Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+			Err(e) => return Err(StoreError::io("opening", &path)(e)),
+		};
+		let mut hasher = blake3::Hasher::new();
+		io::copy(&mut file, &mut hasher).map_err(StoreError::io("reading", &path))?;
+		if hasher.finalize().as_bytes() != hash.as_fixed_bytes() {
+			return Ok(false);
+		}
+		// Another process may have renamed it into place and not have come to this yet.
+		sync_folder(self.shard(&path))?;
+		Ok(true)
+	}
+
+	/// Waits for the right to give and take names in this store.
+	fn lock(&self) -> Result<Flock<File>> {
+		let path = self.root().join(LOCK);
+		let mut file = OpenOptions::new()
+			.create(true)
+			.truncate(false)
+			.write(true)
+			.open(&path)
+			.map_err(StoreError::io("opening", &path))?;
+		loop {
+			match Flock::lock(file, FlockArg::LockExclusive) {
+				Ok(lock) => return Ok(lock),
+				Err((again, Errno::EINTR)) => file = again,
+				Err((_, e)) => return Err(StoreError::io("locking", &path)(e.into())),
+			}
+		}
+	}
+
+	/// Moves a corrupt file away. To be called under the lock.
+	fn quarantine(&self, hash: &ArtifactHash, path: &Path) -> Result<PathBuf> {
+		let folder = self.root().join(QUARANTINE);
+		let name = hex::encode(hash.as_bytes());
+		let to = (0u32..)
+			.map(|n| folder.join(format!("{name}-{n}")))
+			.find(|to| !to.exists())
+			.expect("a folder cannot hold 2^32 copies of one artifact; qed");
+		fs::rename(path, &to).map_err(StoreError::io("moving to quarantine", path))?;
+		sync_folder(&folder)?;
+		sync_folder(self.shard(path))?;
+		Ok(to)
+	}
+
+	/// Removes files under way whose process is gone.
+	fn clean(&self) -> Result<()> {
+		for (name, path) in entries(&self.root().join(INCOMING))? {
+			if !name.starts_with(TEMPORARY_PREFIX) {
+				continue;
+			}
+			let file = match File::open(&path) {
+				Ok(file) => file,
+				// Its process finished with it just now.
+				Err(e) if e.kind() == ErrorKind::NotFound => continue,
+				Err(e) => return Err(StoreError::io("opening", &path)(e)),
+			};
+			// Removed while locked: whoever made it a moment ago and has not locked it yet sees that it is gone.
+			if let Some(_lock) = try_lock(file, &path)? {
+				match fs::remove_file(&path) {
+					Ok(()) => {},
+					Err(e) if e.kind() == ErrorKind::NotFound => {},
+					Err(e) => return Err(StoreError::io("removing", &path)(e)),
+				}
+			}
+		}
+		Ok(())
+	}
+}
+
+/// An artifact under way: its bytes come in pieces and get their name at the end. Dropped unfinished, it leaves
+/// nothing behind.
+#[derive(Debug)]
+pub struct Writer {
+	store: Store,
+	file: Flock<File>,
+	path: TempPath,
+	hasher: blake3::Hasher,
+	len: u64,
+}
+
+impl Writer {
+	/// Appends bytes.
+	///
+	/// # Errors
+	/// When they cannot be written.
+	pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
+		self.file.write_all(bytes).map_err(StoreError::io("writing", &self.path))?;
+		self.hasher.update(bytes);
+		self.len += bytes.len() as u64;
+		Ok(())
+	}
+
+	/// How many bytes were appended.
+	pub fn len(&self) -> u64 {
+		self.len
+	}
+
+	/// Whether nothing was appended.
+	pub fn is_empty(&self) -> bool {
+		self.len == 0
+	}
+
+	/// Makes what was appended an artifact, durably.
+	///
+	/// # Errors
+	/// When it could not be; then nothing is stored.
+	pub fn finish(self) -> Result<ArtifactHash> {
+		let hash = H256(*self.hasher.finalize().as_bytes());
+		self.publish(&hash)?;
+		Ok(hash)
+	}
+
+	/// As [`Writer::finish`], of what is to be a certain artifact.
+	///
+	/// # Errors
+	/// [`StoreError::Mismatch`] when it is not; else as [`Writer::finish`].
+	pub fn finish_expected(self, hash: &ArtifactHash) -> Result<()> {
+		let found = H256(*self.hasher.finalize().as_bytes());
+		if found != *hash {
+			return Err(StoreError::Mismatch { expected: *hash, found });
+		}
+		self.publish(hash)
+	}
+
+	fn publish(self, hash: &ArtifactHash) -> Result<()> {
+		let Self { store, file, path, .. } = self;
+		if store.holds_intact(hash)? {
+			return Ok(());
+		}
+		// Contents before name: after a power failure a name never stands for half a file.
+		file.sync_all().map_err(StoreError::io("syncing", &path))?;
+		let to = store.path(hash);
+		let shard = store.shard(&to);
+		match fs::create_dir(shard) {
+			Ok(()) => sync_folder(store.root())?,
+			Err(e) if e.kind() == ErrorKind::AlreadyExists => {},
+			Err(e) => return Err(StoreError::io("making", shard)(e)),
+		}
+		let _lock = store.lock()?;
+		if to.exists() {
+			if store.holds_intact(hash)? {
+				return Ok(());
+			}
+			store.quarantine(hash, &to)?;
+		}
+		path.persist(&to).map_err(|e| StoreError::io("renaming to", &to)(e.error))?;
+		sync_folder(shard)
+	}
+}
+
+/// Locks the file if nobody has.
+fn try_lock(file: File, path: &Path) -> Result<Option<Flock<File>>> {
+	match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+		Ok(lock) => Ok(Some(lock)),
+		Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+		Err((_, e)) => Err(StoreError::io("locking", path)(e.into())),
+	}
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+	match fs::read(path) {
+		Ok(bytes) => Ok(Some(bytes)),
+		Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+		Err(e) => Err(StoreError::io("reading", path)(e)),
+	}
+}
+
+/// Makes names that were given or taken in a folder durable.
+fn sync_folder(path: &Path) -> Result<()> {
+	File::open(path).and_then(|f| f.sync_all()).map_err(StoreError::io("syncing", path))
+}
+
+/// The names that are text, and their paths. The store gives no others.
+fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+	let failed = || StoreError::io("reading", folder);
+	let mut found = Vec::new();
+	for entry in fs::read_dir(folder).map_err(failed())? {
+		let path = entry.map_err(failed())?.path();
+		if let Some(name) = path.file_name().and_then(OsStr::to_str) {
+			found.push((name.to_owned(), path));
+		}
+	}
+	Ok(found)
+}
+
+fn is_hex(s: &str) -> bool {
+	s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn full_disk_is_told_apart_and_says_what_to_do() {
+		let path = Path::new("/dev/full");
+		let written = OpenOptions::new().write(true).open(path).and_then(|mut f| f.write_all(b"x"));
+		let error = StoreError::io("writing", path)(written.expect_err("/dev/full is always full"));
+		assert!(matches!(error, StoreError::NoSpace { .. }), "{error:?}");
+		let said = error.to_string();
+		assert!(said.contains("/dev/full") && said.contains("free some space"), "{said}");
+	}
+}
