@@ -1,1 +1,16 @@
-//! offchain-worker/aggregation
+#![doc = include_str!("../README.md")]
+
+mod arithmetic;
+mod check;
+mod engine;
+mod error;
+mod round;
+mod rules;
+
+pub use cairn_primitives::{
+	envelope::{ExpectedUpdate, UpdateEnvelope, WeightsEnvelope},
+	AggregationRule,
+};
+pub use check::{check_update, CheckedUpdate, Refusal, UpdateRefused};
+pub use error::{AggregationError, ShapeDifference};
+pub use round::{aggregate, next_weights, RoundInputs};
