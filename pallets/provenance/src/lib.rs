@@ -68,7 +68,7 @@ pub mod pallet {
 	pub type RecordOf<T> = StorageMap<_, Blake2_128Concat, ArtifactHash, RecordId>;
 
 	#[pallet::event]
-	#[pallet::generate_deposit(fn deposit_event)]
+	#[pallet::generate_deposit(pub(super) fn deposit_event)]
 	pub enum Event<T: Config> {
 		/// A record was appended to the ledger.
 		Recorded {
@@ -182,10 +182,7 @@ impl<T: Config> Pallet<T> {
 	/// The walk needs nothing but the ledger: from weights to the last of their inputs, from an update to the one
 	/// before it in the same round, and from the first update of a round to the base that all of them share. A page can
 	/// therefore start at any record that an earlier page named.
-	pub fn lineage(
-		from: RecordId,
-		limit: u32,
-	) -> Option<LineagePage<T::AccountId, BlockNumberFor<T>>> {
+	pub fn lineage(from: RecordId, limit: u32) -> Option<LineagePage<T::AccountId, BlockNumberFor<T>>> {
 		let mut record = Records::<T>::get(from)?;
 		let mut id = from;
 		let mut records = Vec::new();

@@ -23,7 +23,14 @@ fn start_records_configuration_and_weights() {
 		assert_eq!((weights.kind, weights.artifact, weights.programme), (RecordKind::Weights, hash(2), 7));
 		assert_eq!((weights.base, weights.round, weights.block), (None, None, 1));
 		System::assert_last_event(
-			Event::Recorded { id: 1, kind: RecordKind::Weights, artifact: hash(2), programme: 7, round: None }.into(),
+			Event::Recorded {
+				id: 1,
+				kind: RecordKind::Weights,
+				artifact: hash(2),
+				programme: 7,
+				round: None,
+			}
+			.into(),
 		);
 	});
 }

@@ -7,11 +7,15 @@ impl<T: Config> Pallet<T> {
 	/// `try-runtime`, not for blocks.
 	pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
 		let count = RecordCount::<T>::get();
-		ensure!(Records::<T>::iter().count() as u64 == count, "provenance: RecordCount differs from the ledger");
+		ensure!(
+			Records::<T>::iter().count() as u64 == count,
+			"provenance: RecordCount differs from the ledger"
+		);
 		for id in 0..count {
 			let record = Records::<T>::get(id).ok_or("provenance: a record number is missing")?;
 			Self::check_parents(id, &record)?;
-			let first = RecordOf::<T>::get(record.artifact).ok_or("provenance: an artifact is not indexed")?;
+			let first =
+				RecordOf::<T>::get(record.artifact).ok_or("provenance: an artifact is not indexed")?;
 			ensure!(first <= id, "provenance: an artifact's index is not its first record");
 		}
 		for (artifact, id) in RecordOf::<T>::iter() {

@@ -1,0 +1,97 @@
+use crate as pallet_rewards;
+use cairn_primitives::ProgrammeId;
+use frame_support::{derive_impl, parameter_types, traits::Contains, PalletId};
+use sp_core::crypto::AccountId32;
+use sp_runtime::{traits::IdentityLookup, BuildStorage};
+
+#[frame_support::runtime]
+mod runtime {
+	#[runtime::runtime]
+	#[runtime::derive(
+		RuntimeCall,
+		RuntimeEvent,
+		RuntimeError,
+		RuntimeOrigin,
+		RuntimeTask,
+		RuntimeHoldReason,
+		RuntimeFreezeReason
+	)]
+	pub struct Test;
+
+	#[runtime::pallet_index(0)]
+	pub type System = frame_system;
+	#[runtime::pallet_index(1)]
+	pub type Balances = pallet_balances;
+	#[runtime::pallet_index(2)]
+	pub type Rewards = pallet_rewards;
+}
+
+parameter_types! {
+	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");
+	pub const MinAggregatorBond: u128 = 50;
+	pub const ExistentialDeposit: u128 = 5;
+}
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+	type Block = frame_system::mocking::MockBlock<Test>;
+	type AccountId = AccountId32;
+	type Lookup = IdentityLookup<AccountId32>;
+	type AccountData = pallet_balances::AccountData<u128>;
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+	type AccountStore = System;
+	type Balance = u128;
+	type ExistentialDeposit = ExistentialDeposit;
+}
+
+/// The account number `n`.
+pub fn acc(n: u8) -> AccountId32 {
+	AccountId32::new([n; 32])
+}
+
+/// Account 9's bond is locked.
+pub struct NineIsLocked;
+impl Contains<AccountId32> for NineIsLocked {
+	fn contains(account: &AccountId32) -> bool {
+		*account == acc(9)
+	}
+}
+
+/// Programmes 0 and 1 exist.
+pub struct TwoProgrammes;
+impl Contains<ProgrammeId> for TwoProgrammes {
+	fn contains(programme: &ProgrammeId) -> bool {
+		*programme < 2
+	}
+}
+
+impl pallet_rewards::Config for Test {
+	type Currency = Balances;
+	type RuntimeHoldReason = RuntimeHoldReason;
+	type PalletId = RewardsPalletId;
+	type MinAggregatorBond = MinAggregatorBond;
+	type BondLocked = NineIsLocked;
+	type Programmes = TwoProgrammes;
+	type WeightInfo = pallet_rewards::weights::DbCosts<Test>;
+}
+
+/// Runs `test` at block 1; accounts 1, 2 and 9 hold 1,000 each. Checks the invariants at the end, and that no token
+/// came or went but by genesis endowment.
+pub fn run(test: impl FnOnce()) {
+	let mut storage =
+		frame_system::GenesisConfig::<Test>::default().build_storage().expect("genesis is valid");
+	pallet_balances::GenesisConfig::<Test> {
+		balances: vec![(acc(1), 1_000), (acc(2), 1_000), (acc(9), 1_000)],
+		..Default::default()
+	}
+	.assimilate_storage(&mut storage)
+	.expect("genesis is valid");
+	sp_io::TestExternalities::new(storage).execute_with(|| {
+		System::set_block_number(1);
+		test();
+		Rewards::do_try_state().expect("the invariants hold");
+	});
+}

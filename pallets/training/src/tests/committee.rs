@@ -1,0 +1,270 @@
+use crate::{mock::*, rounds::draw, Error, Serving};
+use cairn_primitives::{views::Phase, H256};
+use frame_support::{assert_noop, assert_ok};
+use sp_io::hashing::blake2_256;
+use sp_runtime::{BoundedVec, DispatchError};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[test]
+fn drawn_members_are_distinct_and_every_candidate_is_equally_likely() {
+	let mut times = BTreeMap::<u32, u32>::new();
+	const DRAWS: u32 = 6_000;
+	for n in 0..DRAWS {
+		let seed = H256(blake2_256(&n.to_le_bytes()));
+		let drawn = draw(seed, (0..6u32).collect(), 3);
+		assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), 3);
+		for candidate in drawn {
+			*times.entry(candidate).or_default() += 1;
+		}
+	}
+	// Each is in half of the draws: 3,000 with a standard deviation of 39. Six of them either way.
+	for (candidate, n) in times {
+		assert!((2_766..=3_234).contains(&n), "candidate {candidate} was drawn {n} times of {DRAWS}");
+	}
+}
+
+#[test]
+fn draw_takes_all_when_there_are_no_more() {
+	let mut drawn = draw(H256::zero(), vec![1, 2, 3], 5);
+	drawn.sort();
+	assert_eq!(drawn, vec![1, 2, 3]);
+	assert!(draw(H256::zero(), Vec::<u32>::new(), 3).is_empty());
+}
+
+#[test]
+fn committee_follows_the_randomness_and_not_the_caller() {
+	let committee_with = |seed: u64, last: u8| {
+		chain(vec![programme()]).execute_with(|| {
+			Seed::set(&seed);
+			for n in [6, 7, 8, last] {
+				assert_ok!(commit(n));
+			}
+			committee()
+		})
+	};
+	assert_eq!(committee_with(1, 9), committee_with(1, 12));
+	let distinct: BTreeSet<_> = (0..20).map(|seed| committee_with(seed, 9)).collect();
+	assert!(distinct.len() > 5);
+}
+
+#[test]
+fn round_waits_for_aggregators_when_too_few_are_enlisted() {
+	run(|| {
+		for n in 1..=3 {
+			assert_ok!(Training::delist_aggregator(signed(n)));
+		}
+		for n in 6..=9 {
+			assert_ok!(commit(n));
+		}
+		assert_eq!(phase(), Phase::Commit);
+		assert_noop!(Training::advance(signed(20), 0), Error::<Test>::NotEnoughAggregators);
+		assert_ok!(Training::enlist_aggregator(signed(1)));
+		assert_ok!(Training::advance(signed(20), 0));
+		assert_eq!(phase(), Phase::Availability);
+	});
+}
+
+#[test]
+fn aggregator_whose_device_is_retired_is_not_drawn() {
+	run(|| {
+		assert_ok!(Hardware::retire_device(signed(1), 0));
+		assert_ok!(Hardware::retire_device(signed(2), 1));
+		commit_all();
+		let mut members = committee();
+		members.sort();
+		assert_eq!(members, vec![acc(3), acc(4), acc(5)]);
+	});
+}
+
+mod availability {
+	use super::*;
+
+	#[test]
+	fn phase_moves_on_as_soon_as_every_fate_is_decided() {
+		run(|| {
+			commit_all();
+			let members = committee();
+			assert_ok!(vote(&members[0], |_| true));
+			assert_eq!(phase(), Phase::Availability);
+			assert_ok!(vote(&members[1], |_| true));
+			assert_eq!(phase(), Phase::Aggregate);
+			assert_eq!(round().included, vec![0b1111]);
+			assert_noop!(vote(&members[2], |_| true), Error::<Test>::WindowClosed);
+		});
+	}
+
+	#[test]
+	fn phase_waits_for_the_vote_that_decides() {
+		run(|| {
+			commit_all();
+			let members = committee();
+			assert_ok!(vote(&members[0], |_| true));
+			assert_ok!(vote(&members[1], |i| i != 2));
+			// Update 2 has one vote of the two it needs, and one member is still to vote.
+			assert_eq!(phase(), Phase::Availability);
+			assert_ok!(vote(&members[2], |i| i != 2));
+			assert_eq!(phase(), Phase::Aggregate);
+			assert_eq!(round().included, vec![0b1011]);
+		});
+	}
+
+	#[test]
+	fn undecided_update_is_left_out_at_the_deadline() {
+		run(|| {
+			commit_all();
+			let members = committee();
+			assert_ok!(vote(&members[0], |_| true));
+			assert_ok!(vote(&members[1], |i| i < 2));
+			pass_blocks(6);
+			assert_noop!(vote(&members[2], |_| true), Error::<Test>::WindowClosed);
+			assert_ok!(Training::advance(signed(20), 0));
+			assert_eq!((phase(), round().included), (Phase::Aggregate, vec![0b0011]));
+		});
+	}
+
+	#[test]
+	fn vote_is_rejected_when_it_is_malformed_doubled_or_not_the_callers() {
+		run(|| {
+			assert_noop!(vote(&acc(1), |_| true), Error::<Test>::WindowClosed);
+			commit_all();
+			let members = committee();
+			let raw = |bytes: &[u8], attempt| {
+				Training::vote_availability(
+					RuntimeOrigin::signed(members[0].clone()),
+					0,
+					0,
+					attempt,
+					BoundedVec::truncate_from(bytes.to_vec()),
+				)
+			};
+			assert_noop!(raw(&[], 0), Error::<Test>::MalformedBitmap);
+			assert_noop!(raw(&[0b1_0000], 0), Error::<Test>::MalformedBitmap);
+			assert_noop!(raw(&[1, 0], 0), Error::<Test>::MalformedBitmap);
+			assert_noop!(raw(&[1], 1), Error::<Test>::WrongAttempt);
+			assert_noop!(vote(&acc(12), |_| true), Error::<Test>::NotOnCommittee);
+			assert_ok!(raw(&[1], 0));
+			assert_noop!(raw(&[1], 0), Error::<Test>::AlreadyVoted);
+			let empty = BoundedVec::new;
+			assert_noop!(
+				Training::vote_availability(signed(1), 9, 0, 0, empty()),
+				Error::<Test>::UnknownProgramme
+			);
+			assert_noop!(Training::vote_availability(signed(1), 0, 1, 0, empty()), Error::<Test>::WrongRound);
+			for origin in [RuntimeOrigin::root(), RuntimeOrigin::none()] {
+				assert_noop!(Training::vote_availability(origin, 0, 0, 0, empty()), DispatchError::BadOrigin);
+			}
+		});
+	}
+}
+
+mod aggregate {
+	use super::*;
+
+	fn included() -> Vec<sp_core::crypto::AccountId32> {
+		commit_all();
+		let members = committee();
+		assert_ok!(vote(&members[0], |_| true));
+		assert_ok!(vote(&members[1], |_| true));
+		assert_eq!(phase(), Phase::Aggregate);
+		members
+	}
+
+	#[test]
+	fn last_commitment_opens_the_reveal_and_last_reveal_settles() {
+		run(|| {
+			let members = included();
+			let result = next_weights();
+			for member in &members {
+				assert_eq!(phase(), Phase::Aggregate);
+				assert_ok!(commit_result(member, result));
+			}
+			for member in &members {
+				assert_eq!(phase(), Phase::Reveal);
+				assert_ok!(reveal(member, result));
+			}
+			assert_eq!(Training::round_info(0, 0).and_then(|r| r.result), Some(result));
+			assert_eq!(Serving::<Test>::iter().count(), 0);
+		});
+	}
+
+	#[test]
+	fn commitment_is_rejected_when_early_doubled_late_or_foreign() {
+		run(|| {
+			commit_all();
+			let members = committee();
+			assert_noop!(commit_result(&members[0], hash(9)), Error::<Test>::WindowClosed);
+			assert_ok!(vote(&members[0], |_| true));
+			assert_ok!(vote(&members[1], |_| true));
+			assert_noop!(commit_result(&acc(12), hash(9)), Error::<Test>::NotOnCommittee);
+			assert_ok!(commit_result(&members[0], hash(9)));
+			assert_noop!(commit_result(&members[0], hash(8)), Error::<Test>::AlreadyCommitted);
+			assert_noop!(
+				Training::commit_aggregate(signed(1), 9, 0, 0, hash(1)),
+				Error::<Test>::UnknownProgramme
+			);
+			assert_noop!(Training::commit_aggregate(signed(1), 0, 9, 0, hash(1)), Error::<Test>::WrongRound);
+			assert_noop!(
+				Training::commit_aggregate(signed(1), 0, 0, 9, hash(1)),
+				Error::<Test>::WrongAttempt
+			);
+			for origin in [RuntimeOrigin::root(), RuntimeOrigin::none()] {
+				assert_noop!(Training::commit_aggregate(origin, 0, 0, 0, hash(1)), DispatchError::BadOrigin);
+			}
+			pass_blocks(6);
+			assert_noop!(commit_result(&members[1], hash(9)), Error::<Test>::WindowClosed);
+		});
+	}
+
+	#[test]
+	fn reveal_is_rejected_unless_it_opens_the_callers_own_commitment() {
+		run(|| {
+			let members = included();
+			let result = next_weights();
+			assert_noop!(reveal(&members[0], result), Error::<Test>::WindowClosed);
+			assert_ok!(commit_result(&members[0], result));
+			// A copied commitment is worthless: the account is inside.
+			let copied = cairn_primitives::round::aggregate_commitment(
+				&System::block_hash(0),
+				0,
+				0,
+				0,
+				members[0].as_ref(),
+				&result,
+				&SALT,
+			);
+			assert_ok!(Training::commit_aggregate(
+				RuntimeOrigin::signed(members[1].clone()),
+				0,
+				0,
+				0,
+				copied
+			));
+			pass_blocks(6);
+			assert_ok!(Training::advance(signed(20), 0));
+			assert_eq!(phase(), Phase::Reveal);
+			assert_noop!(reveal(&members[0], hash(9)), Error::<Test>::CommitmentMismatch);
+			assert_noop!(
+				Training::reveal_aggregate(
+					RuntimeOrigin::signed(members[0].clone()),
+					0,
+					0,
+					0,
+					result,
+					[0; 32]
+				),
+				Error::<Test>::CommitmentMismatch
+			);
+			assert_noop!(reveal(&members[1], result), Error::<Test>::CommitmentMismatch);
+			assert_noop!(reveal(&members[2], result), Error::<Test>::NotCommitted);
+			assert_noop!(reveal(&acc(12), result), Error::<Test>::NotOnCommittee);
+			assert_ok!(reveal(&members[0], result));
+			assert_noop!(reveal(&members[0], result), Error::<Test>::AlreadyRevealed);
+			for origin in [RuntimeOrigin::root(), RuntimeOrigin::none()] {
+				assert_noop!(
+					Training::reveal_aggregate(origin, 0, 0, 0, result, SALT),
+					DispatchError::BadOrigin
+				);
+			}
+		});
+	}
+}

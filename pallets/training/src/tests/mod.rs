@@ -1,0 +1,7 @@
+mod commit;
+mod committee;
+mod genesis;
+mod pool;
+mod properties;
+mod settlement;
+mod silence;

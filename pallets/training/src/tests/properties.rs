@@ -1,0 +1,156 @@
+//! Honest and hostile actors do anything at any time; the invariants hold after every step.
+
+use crate::mock::*;
+use cairn_primitives::{bitmap, views::Phase, H256};
+use proptest::prelude::*;
+use sp_runtime::BoundedVec;
+
+#[derive(Clone, Debug)]
+enum Act {
+	Commit { who: u8, round: u32, artifact: u64, samples: u32, steps: u32 },
+	Vote { who: u8, bits: u8 },
+	CommitResult { who: u8, result: u64 },
+	Reveal { who: u8, result: u64 },
+	Advance { who: u8 },
+	Enlist { who: u8 },
+	Delist { who: u8 },
+	Bond { who: u8, amount: u128 },
+	Unbond { who: u8, amount: u128 },
+	Fund { who: u8, amount: u128 },
+	Claim { who: u8 },
+	Retire { who: u8, device: u32 },
+	Wait { blocks: u64 },
+}
+
+fn act() -> impl Strategy<Value = Act> {
+	let who = 1u8..=13;
+	prop_oneof![
+		6 => (who.clone(), 0u32..4, 0u64..40, 0u32..1_100, 0u32..110)
+			.prop_map(|(who, round, artifact, samples, steps)| Act::Commit { who, round, artifact, samples, steps }),
+		6 => (1u8..=6, any::<u8>()).prop_map(|(who, bits)| Act::Vote { who, bits }),
+		6 => (1u8..=6, 0u64..3).prop_map(|(who, result)| Act::CommitResult { who, result }),
+		6 => (1u8..=6, 0u64..3).prop_map(|(who, result)| Act::Reveal { who, result }),
+		4 => who.clone().prop_map(|who| Act::Advance { who }),
+		1 => who.clone().prop_map(|who| Act::Enlist { who }),
+		1 => who.clone().prop_map(|who| Act::Delist { who }),
+		1 => (who.clone(), 0u128..100).prop_map(|(who, amount)| Act::Bond { who, amount }),
+		1 => (who.clone(), 0u128..100).prop_map(|(who, amount)| Act::Unbond { who, amount }),
+		1 => (who.clone(), 0u128..2_000).prop_map(|(who, amount)| Act::Fund { who, amount }),
+		1 => who.clone().prop_map(|who| Act::Claim { who }),
+		1 => (who, 0u32..13).prop_map(|(who, device)| Act::Retire { who, device }),
+		2 => (0u64..12).prop_map(|blocks| Act::Wait { blocks }),
+	]
+}
+
+/// Tries an act; what the chain refuses changes nothing, which the invariants then show.
+fn perform(act: &Act) {
+	let running = Training::current_round(0);
+	match *act {
+		Act::Commit { who, round, artifact, samples, steps } => {
+			// Mostly the running round, so that rounds get anywhere.
+			let round = running.map_or(round, |r| if round < 3 { r.index } else { round });
+			let artifact = hash(artifact + 100 * u64::from(who) + 10_000 * u64::from(round));
+			let _ = Training::commit_update(signed(who), 0, round, artifact, samples, steps);
+		},
+		Act::Vote { who, bits } => {
+			if let Some(r) = running {
+				let map = bitmap::from_fn(r.commit_count, |i| bits >> (i % 8) & 1 == 1);
+				let _ = Training::vote_availability(
+					signed(who),
+					0,
+					r.index,
+					r.attempt,
+					BoundedVec::truncate_from(map),
+				);
+			}
+		},
+		Act::CommitResult { who, result } => {
+			if running.is_some() {
+				let _ = commit_result(&acc(who), outcome(result));
+			}
+		},
+		Act::Reveal { who, result } => {
+			if running.is_some() {
+				let _ = reveal(&acc(who), outcome(result));
+			}
+		},
+		Act::Advance { who } => {
+			let _ = Training::advance(signed(who), 0);
+		},
+		Act::Enlist { who } => {
+			let _ = Training::enlist_aggregator(signed(who));
+		},
+		Act::Delist { who } => {
+			let _ = Training::delist_aggregator(signed(who));
+		},
+		Act::Bond { who, amount } => {
+			let _ = Rewards::bond(signed(who), amount);
+		},
+		Act::Unbond { who, amount } => {
+			let _ = Rewards::unbond(signed(who), amount);
+		},
+		Act::Fund { who, amount } => {
+			let _ = Rewards::fund(signed(who), 0, amount);
+		},
+		Act::Claim { who } => {
+			let _ = Rewards::claim(signed(who), 0);
+		},
+		Act::Retire { who, device } => {
+			let _ = Hardware::retire_device(signed(who), device);
+		},
+		Act::Wait { blocks } => pass_blocks(blocks),
+	}
+}
+
+/// Mostly the honest result, sometimes another one or the base.
+fn outcome(result: u64) -> H256 {
+	match result {
+		0 | 1 => next_weights(),
+		_ => hash(2),
+	}
+}
+
+proptest! {
+	#![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+	#[test]
+	fn invariants_hold_after_every_act(acts in prop::collection::vec(act(), 1..160)) {
+		chain(vec![programme()]).execute_with(|| {
+			let issued = Balances::total_issuance();
+			for act in &acts {
+				perform(act);
+				check_invariants();
+				prop_assert_eq!(Balances::total_issuance(), issued);
+			}
+			Ok(())
+		})?;
+	}
+
+	#[test]
+	fn programme_always_gets_on_when_honest_workers_come_back(
+		acts in prop::collection::vec(act(), 1..120)
+	) {
+		chain(vec![programme()]).execute_with(|| {
+			for act in acts.iter().filter(|a| !matches!(a, Act::Retire { .. } | Act::Delist { .. })) {
+				perform(act);
+			}
+			let Some(before) = Training::programme_info(0) else { return Err(TestCaseError::fail("gone")) };
+			if before.finalised == before.rounds {
+				return Ok(());
+			}
+			// Let whatever is under way run out, then work honestly.
+			for _ in 0..20 {
+				if phase() == Phase::Commit && round().commit_count == 0 {
+					break;
+				}
+				pass_blocks(20);
+				let _ = Training::advance(signed(20), 0);
+			}
+			finalise_round();
+			check_invariants();
+			let after = Training::programme_info(0).map(|p| p.finalised);
+			prop_assert_eq!(after, Some(before.finalised + 1));
+			Ok(())
+		})?;
+	}
+}

@@ -1,0 +1,222 @@
+use crate::{mock::*, Commits, Error, Event, GenesisProgramme, Members};
+use cairn_primitives::{
+	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
+	RecordKind,
+};
+use frame_support::{assert_noop, assert_ok};
+use pallet_provenance::Records;
+use sp_runtime::DispatchError;
+
+#[test]
+fn finalised_round_links_base_updates_and_next_weights() {
+	run(|| {
+		commit_all();
+		let members = committee();
+		for member in &members {
+			// Update 1 is left out by all.
+			if phase() == Phase::Availability {
+				assert_ok!(vote(member, |i| i != 1));
+			}
+		}
+		let result = next_weights();
+		for member in &members {
+			assert_ok!(commit_result(member, result));
+		}
+		for member in &members {
+			assert_ok!(reveal(member, result));
+		}
+		let round = Training::round_info(0, 0).expect("settled");
+		assert_eq!((round.phase, round.included.clone()), (Phase::Finalised, vec![0b1101]));
+		assert!(round.committee.iter().all(|m| m.outcome == Some(MemberOutcome::Agreed)));
+		let range = round.updates.expect("updates");
+		let producers: Vec<_> = (range.first..range.first + range.count as u64)
+			.filter_map(|id| Records::<Test>::get(id))
+			.map(|r| {
+				assert_eq!((r.kind, r.base, r.round), (RecordKind::Update, Some(1), Some(0)));
+				r.producer
+			})
+			.collect();
+		assert_eq!(producers, vec![Some(acc(6)), Some(acc(8)), Some(acc(9))]);
+		let weights = Records::<Test>::get(round.result_record.expect("recorded")).expect("exists");
+		assert_eq!((weights.artifact, weights.base, weights.inputs), (result, Some(1), Some(range)));
+		let next = Training::current_round(0).expect("the next round is open");
+		assert_eq!((next.index, next.base, next.base_record), (1, result, round.result_record.unwrap_or(0)));
+		assert_eq!(Commits::<Test>::iter().count() + Members::<Test>::iter().count(), 0);
+	});
+}
+
+#[test]
+fn reward_goes_to_included_trainers_by_steps_and_to_the_committee() {
+	run(|| {
+		let members = {
+			commit_all();
+			committee()
+		};
+		assert_ok!(vote(&members[0], |i| i < 3));
+		assert_ok!(vote(&members[1], |i| i < 3));
+		let result = next_weights();
+		for member in &members {
+			assert_ok!(commit_result(member, result));
+		}
+		for member in &members {
+			assert_ok!(reveal(member, result));
+		}
+		for trainer in 6..=8 {
+			let earned = Rewards::reward_info(0, &acc(trainer));
+			assert_eq!((earned.points, earned.claimable), (5, 300));
+		}
+		assert_eq!(Rewards::reward_info(0, &acc(9)).claimable, 0);
+		for member in &members {
+			let earned = Rewards::reward_info(0, member);
+			assert_eq!((earned.points, earned.claimable), (3, 33));
+		}
+		assert_eq!(Rewards::pot_free(0), 100_000 - 900 - 99);
+		assert_ok!(Rewards::claim(signed(6), 0));
+	});
+}
+
+#[test]
+fn programme_is_complete_after_its_rounds() {
+	run(|| {
+		for _ in 0..3 {
+			finalise_round();
+		}
+		let info = Training::programme_info(0).expect("exists");
+		assert_eq!((info.state, info.finalised, info.round), (ProgrammeState::Completed, 3, 2));
+		System::assert_last_event(Event::ProgrammeCompleted { programme: 0 }.into());
+		assert_eq!(Training::current_round(0), None);
+		assert_noop!(Training::advance(signed(20), 0), Error::<Test>::ProgrammeCompleted);
+	});
+}
+
+#[test]
+fn programme_whose_pot_is_spent_waits_until_it_is_funded() {
+	run_with(vec![GenesisProgramme { pot: 1_500, ..programme() }], || {
+		finalise_round();
+		let info = Training::programme_info(0).expect("exists");
+		assert_eq!(info.state, ProgrammeState::Unfunded);
+		assert_noop!(Training::advance(signed(20), 0), Error::<Test>::PotTooSmall);
+		assert_ok!(Rewards::fund(signed(20), 0, 1_000));
+		assert_ok!(Training::advance(signed(20), 0));
+		assert_eq!(round().index, 1);
+		finalise_round();
+	});
+}
+
+#[test]
+fn dissenting_member_is_recorded_and_not_paid() {
+	run(|| {
+		commit_all();
+		let members = committee();
+		assert_ok!(vote(&members[0], |_| true));
+		assert_ok!(vote(&members[1], |_| true));
+		let result = next_weights();
+		for (member, hash) in members.iter().zip([result, hash(666), result]) {
+			assert_ok!(commit_result(member, hash));
+		}
+		for (member, hash) in members.iter().zip([result, hash(666), result]) {
+			assert_ok!(reveal(member, hash));
+		}
+		System::assert_has_event(
+			Event::MemberFaulted {
+				programme: 0,
+				round: 0,
+				attempt: 0,
+				member: members[1].clone(),
+				outcome: MemberOutcome::Dissented,
+			}
+			.into(),
+		);
+		let round = Training::round_info(0, 0).expect("settled");
+		assert_eq!(round.result, Some(result));
+		assert_eq!(round.committee[1].outcome, Some(MemberOutcome::Dissented));
+		assert_eq!(Rewards::reward_info(0, &members[1]).claimable, 0);
+		assert_eq!(Rewards::reward_info(0, &members[0]).claimable, 50);
+	});
+}
+
+#[test]
+fn committee_without_agreement_is_replaced_and_the_commits_stay() {
+	run(|| {
+		commit_all();
+		let members = committee();
+		assert_ok!(vote(&members[0], |_| true));
+		assert_ok!(vote(&members[1], |_| true));
+		for (n, member) in members.iter().enumerate() {
+			assert_ok!(commit_result(member, hash(600 + n as u64)));
+		}
+		for (n, member) in members.iter().enumerate() {
+			assert_ok!(reveal(member, hash(600 + n as u64)));
+		}
+		let again = round();
+		assert_eq!((again.index, again.attempt, again.phase), (0, 1, Phase::Availability));
+		assert_eq!((again.commit_count, again.included.len()), (4, 0));
+		let members = committee();
+		assert_ok!(vote(&members[0], |_| true));
+		assert_ok!(vote(&members[1], |_| true));
+		let result = next_weights();
+		for member in &members {
+			assert_ok!(commit_result(member, result));
+		}
+		for member in &members {
+			assert_ok!(reveal(member, result));
+		}
+		let settled = Training::round_info(0, 0).expect("settled");
+		assert_eq!((settled.attempt, settled.result), (1, Some(result)));
+	});
+}
+
+#[test]
+fn agreed_aggregate_that_was_recorded_before_fails_the_round() {
+	run(|| {
+		commit_all();
+		let members = committee();
+		assert_ok!(vote(&members[0], |_| true));
+		assert_ok!(vote(&members[1], |_| true));
+		for member in &members {
+			assert_ok!(commit_result(member, hash(2)));
+		}
+		for member in &members {
+			assert_ok!(reveal(member, hash(2)));
+		}
+		assert_eq!(Training::round_info(0, 0).and_then(|r| r.failure), Some(FailureReason::AlreadyRecorded));
+		assert_eq!(round().index, 1);
+	});
+}
+
+#[test]
+fn advance_is_refused_when_nothing_is_due_or_nothing_is_there() {
+	run(|| {
+		assert_noop!(Training::advance(signed(20), 0), Error::<Test>::NotDue);
+		assert_noop!(Training::advance(signed(20), 1), Error::<Test>::UnknownProgramme);
+		assert_ok!(commit(6));
+		pass_blocks(10);
+		assert_noop!(Training::advance(signed(20), 0), Error::<Test>::NotDue);
+		for origin in [RuntimeOrigin::root(), RuntimeOrigin::none()] {
+			assert_noop!(Training::advance(origin, 0), DispatchError::BadOrigin);
+		}
+	});
+}
+
+#[test]
+fn weight_charged_never_exceeds_the_weight_declared() {
+	use frame_support::dispatch::GetDispatchInfo;
+	run(|| {
+		let mut charged = Vec::new();
+		for n in 6..=9 {
+			charged.push(commit(n).expect("accepted").actual_weight.expect("refunded"));
+		}
+		let declared = RuntimeCall::Training(crate::Call::commit_update {
+			programme: 0,
+			round: 0,
+			artifact: hash(0),
+			samples: 1,
+			local_steps: 1,
+		})
+		.get_dispatch_info()
+		.call_weight;
+		assert!(charged.iter().all(|w| w.all_lte(declared)));
+		// Only the commit that drew the committee pays for the draw.
+		assert!(charged[0].all_lt(charged[3]));
+	});
+}

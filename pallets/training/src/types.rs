@@ -1,0 +1,247 @@
+//! What the pallet stores.
+
+use cairn_primitives::{
+	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
+	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, H256,
+};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::{
+	traits::{ConstU32, Get},
+	BoundedVec, CloneNoBound, DebugNoBound, EqNoBound, PartialEqNoBound,
+};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+
+extern crate alloc;
+use alloc::string::String;
+
+/// A programme's name, UTF-8, at most 64 bytes.
+pub type ProgrammeName = BoundedVec<u8, ConstU32<64>>;
+
+/// A training run that was approved.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Programme<Balance> {
+	/// What it is called.
+	pub name: ProgrammeName,
+	/// Whether it runs.
+	pub state: ProgrammeState,
+	/// Its training configuration.
+	pub config: ArtifactHash,
+	/// The weights it started from.
+	pub genesis_weights: ArtifactHash,
+	/// The newest weights.
+	pub weights: ArtifactHash,
+	/// The record of the newest weights.
+	pub weights_record: RecordId,
+	/// How updates are aggregated.
+	pub rule: AggregationRule,
+	/// The windows of a round, in blocks.
+	pub schedule: Schedule,
+	/// Aggregators drawn for a round.
+	pub committee_size: u32,
+	/// The least updates a round needs.
+	pub min_updates: u32,
+	/// The number of commits at which the commit window closes early.
+	pub target_updates: u32,
+	/// The most updates a round takes.
+	pub max_updates: u32,
+	/// The most samples an update may declare.
+	pub max_samples: u32,
+	/// The most local steps an update may declare.
+	pub max_local_steps: u32,
+	/// Rounds to finalise.
+	pub rounds: u32,
+	/// Rounds finalised.
+	pub finalised: u32,
+	/// The number of the running round, or of the last one.
+	pub round: RoundIndex,
+	/// What a finalised round pays, in plancks.
+	pub reward_per_round: Balance,
+	/// The part of that which the committee shares, in per cent.
+	pub committee_share: u8,
+}
+
+/// A round while it runs.
+#[derive(
+	CloneNoBound,
+	PartialEqNoBound,
+	EqNoBound,
+	DebugNoBound,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+)]
+#[scale_info(skip_type_params(MaxCommittee, MaxBitmap))]
+#[codec(mel_bound(AccountId: MaxEncodedLen, BlockNumber: MaxEncodedLen))]
+pub struct RunningRound<AccountId, BlockNumber, MaxCommittee, MaxBitmap>
+where
+	AccountId: Clone + PartialEq + Eq + core::fmt::Debug,
+	BlockNumber: Clone + PartialEq + Eq + core::fmt::Debug,
+	MaxCommittee: Get<u32>,
+	MaxBitmap: Get<u32>,
+{
+	/// Its number.
+	pub index: RoundIndex,
+	/// Which committee this is, from 0.
+	pub attempt: u32,
+	/// Where it stands: one of the first four phases.
+	pub phase: Phase,
+	/// The last block at which the phase takes what it waits for.
+	pub deadline: Option<BlockNumber>,
+	/// The block that opened it.
+	pub opened: BlockNumber,
+	/// The base weights.
+	pub base: ArtifactHash,
+	/// Their record.
+	pub base_record: RecordId,
+	/// Updates committed.
+	pub commit_count: u32,
+	/// The members, by seat. Empty until drawn.
+	pub committee: BoundedVec<AccountId, MaxCommittee>,
+	/// The included updates, as a bitmap over commits. Empty until settled.
+	pub included: BoundedVec<u8, MaxBitmap>,
+}
+
+/// An update's commit in the running round.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Commit<AccountId> {
+	/// The committing account.
+	pub producer: AccountId,
+	/// Its device.
+	pub device: DeviceId,
+	/// The update.
+	pub artifact: ArtifactHash,
+	/// Declared samples.
+	pub samples: u32,
+	/// Declared local steps.
+	pub local_steps: u32,
+}
+
+/// What a committee member has done in the running attempt.
+#[derive(
+	CloneNoBound,
+	PartialEqNoBound,
+	EqNoBound,
+	DebugNoBound,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+)]
+#[scale_info(skip_type_params(MaxBitmap))]
+#[codec(mel_bound())]
+pub struct MemberState<MaxBitmap: Get<u32>> {
+	/// Its availability bitmap.
+	pub bitmap: Option<BoundedVec<u8, MaxBitmap>>,
+	/// Its commitment to an aggregate.
+	pub commitment: Option<H256>,
+	/// The aggregate it revealed.
+	pub revealed: Option<ArtifactHash>,
+}
+
+impl<MaxBitmap: Get<u32>> Default for MemberState<MaxBitmap> {
+	fn default() -> Self {
+		Self { bitmap: None, commitment: None, revealed: None }
+	}
+}
+
+/// What stays of a round.
+#[derive(
+	CloneNoBound,
+	PartialEqNoBound,
+	EqNoBound,
+	DebugNoBound,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+)]
+#[scale_info(skip_type_params(MaxCommittee, MaxBitmap))]
+#[codec(mel_bound(AccountId: MaxEncodedLen, BlockNumber: MaxEncodedLen))]
+pub struct SettledRound<AccountId, BlockNumber, MaxCommittee, MaxBitmap>
+where
+	AccountId: Clone + PartialEq + Eq + core::fmt::Debug,
+	BlockNumber: Clone + PartialEq + Eq + core::fmt::Debug,
+	MaxCommittee: Get<u32>,
+	MaxBitmap: Get<u32>,
+{
+	/// Committees it took, minus one.
+	pub attempt: u32,
+	/// The block that opened it.
+	pub opened: BlockNumber,
+	/// The block that settled it.
+	pub settled: BlockNumber,
+	/// The base weights.
+	pub base: ArtifactHash,
+	/// Their record.
+	pub base_record: RecordId,
+	/// Updates committed.
+	pub commit_count: u32,
+	/// The last committee and how each member did.
+	pub committee: BoundedVec<(AccountId, MemberOutcome), MaxCommittee>,
+	/// The included updates, as a bitmap over commits.
+	pub included: BoundedVec<u8, MaxBitmap>,
+	/// What came of it.
+	pub outcome: Outcome,
+}
+
+/// What came of a round.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub enum Outcome {
+	/// The next weights.
+	Finalised {
+		/// The next weights.
+		result: ArtifactHash,
+		/// Their record.
+		record: RecordId,
+		/// The records of the included updates.
+		updates: RecordRange,
+	},
+	/// Nothing, and why.
+	Failed(FailureReason),
+}
+
+/// A programme in a chain's genesis.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GenesisProgramme<Balance> {
+	/// What it is called, at most 64 bytes.
+	pub name: String,
+	/// Its training configuration.
+	pub config: ArtifactHash,
+	/// The weights it starts from.
+	pub genesis_weights: ArtifactHash,
+	/// How updates are aggregated.
+	pub rule: AggregationRule,
+	/// The windows of a round, in blocks.
+	pub schedule: Schedule,
+	/// Aggregators drawn for a round.
+	pub committee_size: u32,
+	/// The least updates a round needs.
+	pub min_updates: u32,
+	/// The number of commits at which the commit window closes early.
+	pub target_updates: u32,
+	/// The most updates a round takes.
+	pub max_updates: u32,
+	/// The most samples an update may declare.
+	pub max_samples: u32,
+	/// The most local steps an update may declare.
+	pub max_local_steps: u32,
+	/// Rounds to finalise.
+	pub rounds: u32,
+	/// What a finalised round pays, in plancks.
+	pub reward_per_round: Balance,
+	/// The part of that which the committee shares, in per cent.
+	#[serde(default = "default_committee_share")]
+	pub committee_share: u8,
+	/// What the pot is endowed with, in plancks.
+	pub pot: Balance,
+}
+
+fn default_committee_share() -> u8 {
+	10
+}

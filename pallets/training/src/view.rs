@@ -1,0 +1,133 @@
+//! What clients see.
+
+use super::*;
+use alloc::vec::Vec;
+
+impl<T: Config> Pallet<T> {
+	/// The numbers of all programmes.
+	pub fn programme_ids() -> Vec<ProgrammeId> {
+		(0..ProgrammeCount::<T>::get()).collect()
+	}
+
+	/// A programme.
+	pub fn programme_info(id: ProgrammeId) -> Option<ProgrammeInfo<T::AccountId, BalanceOf<T>>> {
+		let p = Programmes::<T>::get(id)?;
+		Some(ProgrammeInfo {
+			id,
+			name: p.name.into_inner(),
+			state: p.state,
+			config: p.config,
+			genesis_weights: p.genesis_weights,
+			weights: p.weights,
+			weights_record: p.weights_record,
+			rule: p.rule,
+			schedule: p.schedule,
+			committee_size: p.committee_size,
+			min_updates: p.min_updates,
+			target_updates: p.target_updates,
+			max_updates: p.max_updates,
+			max_samples: p.max_samples,
+			max_local_steps: p.max_local_steps,
+			rounds: p.rounds,
+			finalised: p.finalised,
+			round: p.round,
+			committee_share: p.committee_share,
+			reward_per_round: p.reward_per_round,
+			pot: pallet_rewards::Pallet::<T>::pot(id),
+			pot_free: pallet_rewards::Pallet::<T>::pot_free(id),
+		})
+	}
+
+	/// The running round of a programme.
+	pub fn current_round(programme: ProgrammeId) -> Option<RoundInfo<T::AccountId, BlockNumberFor<T>>> {
+		let r = Running::<T>::get(programme)?;
+		let commits = (0..r.commit_count)
+			.filter_map(|index| {
+				let c = Commits::<T>::get(programme, index)?;
+				Some(CommitInfo {
+					index,
+					producer: c.producer,
+					device: c.device,
+					artifact: c.artifact,
+					samples: c.samples,
+					local_steps: c.local_steps,
+				})
+			})
+			.collect();
+		let committee = (0..)
+			.zip(r.committee)
+			.map(|(seat, account)| {
+				let member = Members::<T>::get(programme, seat);
+				MemberInfo {
+					account,
+					bitmap: member.bitmap.map(|b| b.into_inner()),
+					committed: member.commitment.is_some(),
+					revealed: member.revealed,
+					outcome: None,
+				}
+			})
+			.collect();
+		Some(RoundInfo {
+			programme,
+			index: r.index,
+			attempt: r.attempt,
+			phase: r.phase,
+			deadline: r.deadline,
+			opened: r.opened,
+			base: r.base,
+			base_record: r.base_record,
+			commit_count: r.commit_count,
+			commits,
+			committee,
+			included: r.included.into_inner(),
+			result: None,
+			result_record: None,
+			updates: None,
+			failure: None,
+		})
+	}
+
+	/// A round, running or settled.
+	pub fn round_info(
+		programme: ProgrammeId,
+		index: RoundIndex,
+	) -> Option<RoundInfo<T::AccountId, BlockNumberFor<T>>> {
+		let Some(s) = Settled::<T>::get(programme, index) else {
+			return Self::current_round(programme).filter(|r| r.index == index);
+		};
+		let (phase, result, result_record, updates, failure) = match s.outcome {
+			Outcome::Finalised { result, record, updates } => {
+				(Phase::Finalised, Some(result), Some(record), Some(updates), None)
+			},
+			Outcome::Failed(reason) => (Phase::Failed, None, None, None, Some(reason)),
+		};
+		Some(RoundInfo {
+			programme,
+			index,
+			attempt: s.attempt,
+			phase,
+			deadline: Some(s.settled),
+			opened: s.opened,
+			base: s.base,
+			base_record: s.base_record,
+			commit_count: s.commit_count,
+			commits: Vec::new(),
+			committee: s
+				.committee
+				.into_iter()
+				.map(|(account, outcome)| MemberInfo {
+					account,
+					bitmap: None,
+					committed: outcome != MemberOutcome::Silent,
+					revealed: result.filter(|_| outcome == MemberOutcome::Agreed),
+					outcome: Some(outcome),
+				})
+				.collect(),
+			included: s.included.into_inner(),
+			result,
+			result_record,
+			updates,
+			failure,
+		})
+	}
+}
