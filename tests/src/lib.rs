@@ -1,1 +1,14 @@
-//! tests
+#![doc = include_str!("../README.md")]
+
+pub mod bench;
+pub mod binaries;
+pub mod devnet;
+pub mod ports;
+pub mod process;
+pub mod report;
+pub mod rpc;
+pub mod spec;
+pub mod ui;
+pub mod worker;
+
+pub use devnet::{Builder, Devnet, Keep};

@@ -1,0 +1,180 @@
+//! One worker of a devnet: its base path, its command line, its daemon.
+
+use crate::process::{run, Finished, Process};
+use anyhow::{bail, Context, Result};
+use serde_json::Value;
+use std::{
+	fs,
+	path::{Path, PathBuf},
+	process::Command,
+	time::Duration,
+};
+
+/// What identifies a worker, as `cairn-worker keys show` prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+	/// The account, SS58.
+	pub account: String,
+	/// The libp2p peer id.
+	pub peer_id: String,
+}
+
+/// A worker. Its daemon may run or not.
+pub struct Worker {
+	/// What it is called in messages.
+	pub name: String,
+	/// Where its keys, store and journal are.
+	pub base: PathBuf,
+	/// The secret URI of its account. These accounts are worth nothing, so it may be known.
+	pub suri: String,
+	/// Its account and peer id.
+	pub identity: Identity,
+	/// Whether it also aggregates.
+	pub aggregator: bool,
+	/// Its log: standard error of the daemon.
+	pub log: PathBuf,
+	/// The daemon's events, one JSON object per line.
+	pub events: PathBuf,
+	/// The arguments of `cairn-worker run`, without the roles.
+	pub run_args: Vec<String>,
+	pub(crate) binary: PathBuf,
+	pub(crate) nodes: Vec<String>,
+	pub(crate) daemon: Option<Process>,
+}
+
+impl Worker {
+	/// `cairn-worker` with this worker's global options, to be given a subcommand.
+	pub fn command(&self) -> Command {
+		let mut command = Command::new(&self.binary);
+		command.arg("--base-path").arg(&self.base).arg("--json");
+		for node in &self.nodes {
+			command.args(["--node", node]);
+		}
+		clean_environment(&mut command);
+		command
+	}
+
+	/// Runs a subcommand of `cairn-worker` to its end.
+	///
+	/// # Errors
+	/// When it cannot be started. How it ended is in the result.
+	pub async fn cli(&self, args: &[&str]) -> Result<Finished> {
+		let mut command = self.command();
+		command.args(args);
+		run(command).await
+	}
+
+	/// Registers its site and device, and enlists it if it is an aggregator. Does what is missing only.
+	///
+	/// # Errors
+	/// When the command fails.
+	pub async fn register(&self) -> Result<()> {
+		let site = format!("{} site", self.name);
+		let mut args = vec!["register", "--site-name", &site, "--region", "local", "--energy", "grid"];
+		if self.aggregator {
+			args.push("--aggregator");
+		}
+		self.cli(&args).await?.ok().with_context(|| format!("{} cannot be registered", self.name))?;
+		Ok(())
+	}
+
+	/// Starts its daemon.
+	///
+	/// # Errors
+	/// When it runs already or cannot be started.
+	pub fn start(&mut self) -> Result<()> {
+		if self.daemon.as_ref().is_some_and(Process::is_running) {
+			bail!("{} runs already", self.name);
+		}
+		let mut command = self.command();
+		command.args(["run", "--role", "trainer"]);
+		if self.aggregator {
+			command.args(["--role", "aggregator"]);
+		}
+		command.args(&self.run_args);
+		self.daemon = Some(Process::start(&self.name, command, &self.log, Some(&self.events))?);
+		Ok(())
+	}
+
+	/// Its daemon, if it was started.
+	pub fn daemon(&self) -> Option<&Process> {
+		self.daemon.as_ref()
+	}
+
+	/// Its artifact store.
+	pub fn store(&self) -> PathBuf {
+		self.base.join("store")
+	}
+
+	/// All events of its daemon so far, of all its runs.
+	///
+	/// # Errors
+	/// When the file cannot be read. A line that is still being written is left out.
+	pub fn read_events(&self) -> Result<Vec<Value>> {
+		read_events(&self.events)
+	}
+
+	/// Waits for an event after the first `seen`; gives it and how many there were up to it.
+	///
+	/// # Errors
+	/// When the events cannot be read.
+	pub async fn wait_for_event(
+		&self,
+		seen: usize,
+		mut wanted: impl FnMut(&Value) -> bool,
+	) -> Result<(Value, usize)> {
+		let mut seen = seen;
+		loop {
+			let events = self.read_events()?;
+			for event in events.iter().skip(seen) {
+				seen += 1;
+				if wanted(event) {
+					return Ok((event.clone(), seen));
+				}
+			}
+			// A file tells nobody that it has grown.
+			tokio::time::sleep(Duration::from_millis(20)).await;
+		}
+	}
+}
+
+/// Removes the variables that would override a worker's own configuration.
+pub(crate) fn clean_environment(command: &mut Command) {
+	for (name, _) in std::env::vars_os() {
+		if name.to_string_lossy().starts_with("CAIRN_") {
+			command.env_remove(name);
+		}
+	}
+}
+
+/// Reads a file of JSON lines. What is no JSON object is left out: the last line of a process that was killed.
+///
+/// # Errors
+/// When the file is there but cannot be read.
+pub fn read_events(path: &Path) -> Result<Vec<Value>> {
+	let text = match fs::read(path) {
+		Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+		Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+		Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
+	};
+	// Without the last line feed a line may be half of what it will be.
+	let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+	let lines = complete.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+	Ok(lines.filter(Value::is_object).collect())
+}
+
+#[cfg(test)]
+mod tests {
+	#![allow(clippy::unwrap_used)]
+	use super::*;
+
+	#[test]
+	fn events_are_read_up_to_the_last_complete_line() {
+		let dir = tempfile::tempdir().unwrap();
+		let path = dir.path().join("events");
+		assert_eq!(read_events(&path).unwrap(), Vec::<Value>::new());
+		fs::write(&path, "{\"event\":\"a\"}\n{\"ev{\"event\":\"b\"}\n{\"event\":\"c\"}").unwrap();
+		let events = read_events(&path).unwrap();
+		assert_eq!(events, [serde_json::json!({"event": "a"})]);
+	}
+}
