@@ -1,0 +1,172 @@
+//! Where peers are, and which of them to stay connected to.
+
+use libp2p::{Multiaddr, PeerId};
+use std::{
+	collections::{HashMap, VecDeque},
+	time::{Duration, Instant},
+};
+
+/// The most peers whose addresses are remembered.
+const PEERS: usize = 4096;
+/// The most addresses remembered of one.
+const ADDRESSES: usize = 8;
+
+/// Addresses of peers, the most recent first.
+#[derive(Default, Debug)]
+pub(crate) struct AddressBook {
+	addresses: HashMap<PeerId, VecDeque<Multiaddr>>,
+	/// The peers in the order in which they were entered, to forget the oldest.
+	order: VecDeque<PeerId>,
+}
+
+impl AddressBook {
+	pub(crate) fn add(&mut self, peer: PeerId, address: &Multiaddr) {
+		let known = self.addresses.entry(peer).or_insert_with(|| {
+			self.order.push_back(peer);
+			VecDeque::new()
+		});
+		known.retain(|other| other != address);
+		known.push_front(address.clone());
+		known.truncate(ADDRESSES);
+		if self.order.len() > PEERS {
+			if let Some(oldest) = self.order.pop_front() {
+				self.addresses.remove(&oldest);
+			}
+		}
+	}
+
+	pub(crate) fn of(&self, peer: &PeerId) -> Vec<Multiaddr> {
+		self.addresses.get(peer).map(|known| known.iter().cloned().collect()).unwrap_or_default()
+	}
+}
+
+#[derive(Debug)]
+struct Bootnode {
+	addresses: Vec<Multiaddr>,
+	/// When to dial it next, if it is not connected.
+	next: Instant,
+	backoff: Duration,
+	/// Dials in a row that did not end in an admitted connection.
+	failures: u32,
+	/// Whether the current attempt's failure has been counted.
+	counted: bool,
+}
+
+/// The bootstrap nodes, which are dialled for ever, with growing pauses.
+#[derive(Debug)]
+pub(crate) struct Bootnodes {
+	min: Duration,
+	max: Duration,
+	nodes: HashMap<PeerId, Bootnode>,
+}
+
+impl Bootnodes {
+	pub(crate) fn new(min: Duration, max: Duration) -> Self {
+		Self { min, max, nodes: HashMap::new() }
+	}
+
+	pub(crate) fn add(&mut self, peer: PeerId, address: Multiaddr, now: Instant) {
+		let node = self.nodes.entry(peer).or_insert_with(|| Bootnode {
+			addresses: Vec::new(),
+			next: now,
+			backoff: self.min,
+			failures: 0,
+			counted: true,
+		});
+		if !node.addresses.contains(&address) {
+			node.addresses.push(address);
+		}
+	}
+
+	/// The nodes to dial now.
+	pub(crate) fn due(
+		&mut self,
+		now: Instant,
+		connected: impl Fn(&PeerId) -> bool,
+	) -> Vec<(PeerId, Vec<Multiaddr>)> {
+		let max = self.max;
+		self.nodes
+			.iter_mut()
+			.filter(|(peer, node)| !connected(peer) && now >= node.next)
+			.map(|(peer, node)| {
+				node.next = now + node.backoff;
+				node.backoff = node.backoff.saturating_mul(2).min(max);
+				node.counted = false;
+				(*peer, node.addresses.clone())
+			})
+			.collect()
+	}
+
+	/// It is connected and admitted.
+	pub(crate) fn connected(&mut self, peer: &PeerId) {
+		if let Some(node) = self.nodes.get_mut(peer) {
+			tracing::info!(%peer, "joined through bootstrap node");
+			node.backoff = self.min;
+			node.failures = 0;
+			// What ends this connection is news.
+			node.counted = false;
+		}
+	}
+
+	/// A dial failed, or the connection ended.
+	pub(crate) fn failed(&mut self, peer: &PeerId, reason: &str) {
+		let Some(node) = self.nodes.get_mut(peer) else { return };
+		if std::mem::replace(&mut node.counted, true) {
+			return;
+		}
+		node.failures = node.failures.saturating_add(1);
+		// The first, then ever more rarely: it may be away for days.
+		if node.failures.is_power_of_two() {
+			tracing::warn!(
+				%peer, addresses = ?node.addresses, failures = node.failures, %reason,
+				"bootstrap node not connected; trying again"
+			);
+		}
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	fn address(port: u16) -> Multiaddr {
+		format!("/ip4/127.0.0.1/tcp/{port}").parse().expect("an address")
+	}
+
+	#[test]
+	fn book_keeps_the_newest_addresses_first_and_is_bounded() {
+		let (mut book, peer) = (AddressBook::default(), PeerId::random());
+		for port in (1..=20).chain([15]) {
+			book.add(peer, &address(port));
+		}
+		let ports = [15, 20, 19, 18, 17, 16, 14, 13].map(address);
+		assert_eq!(book.of(&peer), ports);
+		for _ in 0..PEERS {
+			book.add(PeerId::random(), &address(1));
+		}
+		assert!(book.of(&peer).is_empty());
+		assert_eq!((book.addresses.len(), book.order.len()), (PEERS, PEERS));
+	}
+
+	#[test]
+	fn bootnodes_are_dialled_for_ever_with_growing_pauses_until_connected() {
+		let (start, peer) = (Instant::now(), PeerId::random());
+		let mut nodes = Bootnodes::new(Duration::from_secs(1), Duration::from_secs(4));
+		nodes.add(peer, address(1), start);
+		nodes.add(peer, address(2), start);
+		let dials: Vec<u64> = (0..20)
+			.filter(|second| {
+				let due = nodes.due(start + Duration::from_secs(*second), |_| false);
+				if let Some((_, addresses)) = due.first() {
+					assert_eq!(addresses, &[address(1), address(2)]);
+				}
+				!due.is_empty()
+			})
+			.collect();
+		assert_eq!(dials, [0, 1, 3, 7, 11, 15, 19]);
+		assert!(nodes.due(start + Duration::from_secs(100), |_| true).is_empty());
+		nodes.connected(&peer);
+		assert_eq!(nodes.due(start + Duration::from_secs(100), |_| false).len(), 1);
+		assert_eq!(nodes.due(start + Duration::from_secs(101), |_| false).len(), 1);
+	}
+}

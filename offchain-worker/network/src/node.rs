@@ -1,0 +1,1110 @@
+//! The background task: owns the swarm and everything that only it may touch.
+
+use crate::{
+	book::{AddressBook, Bootnodes},
+	config::{is_dialable, Limits},
+	counters::{Counted, Counters},
+	fetch::Problem,
+	identity::network_key_of_peer_id,
+	policy::{AccessPolicy, Admission, Gate, Standing},
+	protocol::{self, BlobCodec, BlobProtocol, BlobRequest, BlobResponse, Refusal},
+	records::ProviderRecords,
+	serve::Shelf,
+};
+use cairn_primitives::{ArtifactHash, H256};
+use futures::StreamExt;
+use libp2p::{
+	allow_block_list::{self, BlockedPeers},
+	connection_limits::{self, ConnectionLimits},
+	core::{muxing::StreamMuxerBox, transport::Boxed, transport::ListenerId},
+	identify, identity,
+	kad::{
+		self,
+		store::{MemoryStore, MemoryStoreConfig, RecordStore},
+	},
+	multiaddr::Protocol,
+	ping,
+	request_response::{
+		self, InboundRequestId, OutboundFailure, OutboundRequestId, ProtocolSupport, ResponseChannel,
+	},
+	swarm::{
+		self,
+		dial_opts::{DialOpts, PeerCondition},
+		DialError, NetworkBehaviour, SwarmEvent,
+	},
+	Multiaddr, PeerId, StreamProtocol, Swarm,
+};
+use std::{
+	collections::{BTreeSet, HashMap, HashSet, VecDeque},
+	path::PathBuf,
+	sync::{
+		atomic::{AtomicUsize, Ordering},
+		Arc, RwLock,
+	},
+	time::{Duration, Instant},
+};
+use tokio::{
+	sync::{mpsc, oneshot, watch},
+	task::JoinSet,
+};
+
+/// How often the task looks after what only time brings.
+const TICK: Duration = Duration::from_millis(500);
+/// Questions to the policy that run at once.
+const CHECKS: usize = 16;
+/// Verdicts on peers that are kept.
+const VERDICTS: usize = 4096;
+/// Requests and provider records that a peer may send before it is known whether it is admitted.
+const HELD: usize = 64;
+/// Addresses taken from what one peer tells about itself.
+const ADDRESSES_PER_PEER: usize = 16;
+/// Announcements in flight.
+const ANNOUNCING: usize = 8;
+/// How long the routing table may change before everything is announced again.
+const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
+/// How often partial files are swept.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Why an artifact is not announced.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AnnounceError {
+	/// The limit is reached.
+	#[error("artifact {hash:?} is not announced: {limit} are (the limit `max_announced`); withdraw some that are no longer needed")]
+	TooMany {
+		/// The artifact.
+		hash: ArtifactHash,
+		/// The limit.
+		limit: usize,
+	},
+	/// The network was shut down.
+	#[error("artifact {hash:?} is not announced: the network has been shut down")]
+	Stopped {
+		/// The artifact.
+		hash: ArtifactHash,
+	},
+}
+
+/// What the handle and the fetches ask of the task.
+pub(crate) enum Command {
+	/// Be connected to an admitted peer.
+	Connect { peer: PeerId, reply: oneshot::Sender<Result<(), Problem>> },
+	/// Ask a connected peer for a chunk.
+	Ask { peer: PeerId, request: BlobRequest, reply: oneshot::Sender<Result<BlobResponse, Problem>> },
+	/// Look in Kademlia for providers.
+	Providers { hash: ArtifactHash, found: mpsc::Sender<PeerId> },
+	/// Look in Kademlia for a peer's addresses.
+	Find { peer: PeerId, reply: oneshot::Sender<()> },
+	/// Keep a peer out.
+	Ban { peer: PeerId, reason: String },
+	/// Announce an artifact.
+	Announce { hash: ArtifactHash, reply: oneshot::Sender<Result<(), AnnounceError>> },
+	/// Announce it no more.
+	Withdraw { hash: ArtifactHash },
+	/// End.
+	Shutdown,
+}
+
+/// What the task shows to the handle and the fetches.
+pub(crate) struct Shared {
+	pub(crate) local: PeerId,
+	pub(crate) limits: Limits,
+	pub(crate) counted: Arc<Counted>,
+	pub(crate) listen: RwLock<Vec<Multiaddr>>,
+	/// Peers that are connected and admitted.
+	pub(crate) connected: watch::Sender<BTreeSet<PeerId>>,
+	pub(crate) banned: watch::Sender<BTreeSet<PeerId>>,
+	pub(crate) provider_records: AtomicUsize,
+}
+
+impl Shared {
+	pub(crate) fn counters(&self) -> Counters {
+		let counted = &self.counted;
+		Counters {
+			bytes_in: counted.wire_in.get(),
+			bytes_out: counted.wire_out.get(),
+			blob_bytes_in: counted.blob_in.get(),
+			blob_bytes_out: counted.blob_out.get(),
+			connected_peers: self.connected.borrow().len() as u64,
+			refused_peers: counted.refused_peers.get(),
+			bans: counted.bans.get(),
+			provider_records: self.provider_records.load(Ordering::Relaxed) as u64,
+			requests_served: counted.requests_served.get(),
+			requests_refused: counted.requests_refused.get(),
+			requests_malformed: counted.requests_malformed.get(),
+			fetches_ok: counted.fetches_ok.get(),
+			fetches_failed: counted.fetches_failed.get(),
+		}
+	}
+}
+
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+	connections: connection_limits::Behaviour,
+	blocked: allow_block_list::Behaviour<BlockedPeers>,
+	identify: identify::Behaviour,
+	ping: ping::Behaviour,
+	kad: kad::Behaviour<MemoryStore>,
+	blobs: request_response::Behaviour<BlobCodec>,
+}
+
+/// A connected peer.
+#[derive(Default)]
+struct Peer {
+	admitted: bool,
+	/// Where it listens, once it has said that it is on our chain.
+	addresses: Vec<Multiaddr>,
+	/// Requests that wait for the policy's answer.
+	requests: Vec<(InboundRequestId, BlobRequest, ResponseChannel<BlobResponse>)>,
+	/// Provider records that do.
+	records: Vec<kad::ProviderRecord>,
+	/// Chunks that are being read or sent.
+	serving: usize,
+	/// To be disconnected as soon as its refusals are sent, or at the next tick but one.
+	leaving: Option<Instant>,
+}
+
+/// A chunk that was read and is to be sent.
+type Served = (ResponseChannel<BlobResponse>, BlobResponse);
+
+pub(crate) struct Node {
+	swarm: Swarm<Behaviour>,
+	shared: Arc<Shared>,
+	policy: Arc<dyn AccessPolicy>,
+	shelf: Arc<Shelf>,
+	partials: PathBuf,
+	commands: mpsc::Receiver<Command>,
+	/// What this node says of its chain in identify, and what others must say.
+	chain: String,
+	kademlia: StreamProtocol,
+
+	gate: Gate,
+	checks: JoinSet<(PeerId, Admission)>,
+	/// Peers about whom the policy is being asked, or will be.
+	checking: HashSet<PeerId>,
+	to_check: VecDeque<PeerId>,
+
+	peers: HashMap<PeerId, Peer>,
+	book: AddressBook,
+	bootnodes: Bootnodes,
+	waiting: HashMap<PeerId, Vec<oneshot::Sender<Result<(), Problem>>>>,
+
+	requests: HashMap<OutboundRequestId, oneshot::Sender<Result<BlobResponse, Problem>>>,
+	providers: HashMap<kad::QueryId, mpsc::Sender<PeerId>>,
+	finds: HashMap<kad::QueryId, (PeerId, oneshot::Sender<()>)>,
+
+	announced: HashSet<ArtifactHash>,
+	to_announce: VecDeque<ArtifactHash>,
+	announcing: HashSet<kad::QueryId>,
+	announce_all_at: Instant,
+	records: ProviderRecords,
+
+	/// Requests that were accepted and not answered to the end yet.
+	serving: HashMap<InboundRequestId, PeerId>,
+	served: (mpsc::Sender<Served>, mpsc::Receiver<Served>),
+	sweep_at: Instant,
+}
+
+/// What it takes to make a [`Node`].
+pub(crate) struct Parts {
+	pub(crate) keypair: identity::Keypair,
+	pub(crate) transport: Boxed<(PeerId, StreamMuxerBox)>,
+	pub(crate) genesis: H256,
+	pub(crate) shared: Arc<Shared>,
+	pub(crate) policy: Arc<dyn AccessPolicy>,
+	pub(crate) shelf: Arc<Shelf>,
+	pub(crate) partials: PathBuf,
+	pub(crate) commands: mpsc::Receiver<Command>,
+	pub(crate) bootnodes: Bootnodes,
+}
+
+fn behaviour(keypair: &identity::Keypair, genesis: &H256, shared: &Shared) -> Behaviour {
+	let limits = &shared.limits;
+	let local = keypair.public().to_peer_id();
+	let mut kad_config = kad::Config::new(protocol::kademlia_protocol(genesis));
+	kad_config
+		// Who is in the routing table, and whose records are kept, is decided by the policy.
+		.set_kbucket_inserts(kad::BucketInserts::Manual)
+		.set_record_filtering(kad::StoreInserts::FilterBoth)
+		.set_query_timeout(Duration::from_secs(30))
+		.set_provider_record_ttl(Some(limits.reannounce * 3))
+		// Announcements are repeated by this node itself, which also does it when the neighbourhood changes.
+		.set_provider_publication_interval(None)
+		.set_replication_interval(None)
+		.set_publication_interval(None)
+		.set_periodic_bootstrap_interval(Some(Duration::from_secs(60)));
+	let store = MemoryStore::with_config(
+		local,
+		MemoryStoreConfig {
+			max_records: 0,
+			max_value_bytes: 0,
+			max_provided_keys: limits.max_announced + limits.max_provider_records,
+			..MemoryStoreConfig::default()
+		},
+	);
+	let mut kad = kad::Behaviour::with_config(local, store, kad_config);
+	kad.set_mode(Some(kad::Mode::Server));
+	Behaviour {
+		connections: connection_limits::Behaviour::new(
+			ConnectionLimits::default()
+				.with_max_established(Some(limits.max_connections))
+				.with_max_established_per_peer(Some(limits.max_connections_per_peer))
+				.with_max_pending_incoming(Some(limits.max_connections))
+				.with_max_pending_outgoing(Some(limits.max_connections)),
+		),
+		blocked: allow_block_list::Behaviour::default(),
+		identify: identify::Behaviour::new(
+			identify::Config::new(protocol::identify_version(genesis), keypair.public())
+				.with_agent_version(concat!("cairn-worker/", env!("CARGO_PKG_VERSION")).into())
+				.with_push_listen_addr_updates(true)
+				// The address book of this crate does it, for admitted peers only.
+				.with_cache_size(0),
+		),
+		ping: ping::Behaviour::default(),
+		kad,
+		blobs: request_response::Behaviour::with_codec(
+			BlobCodec::new(shared.counted.clone()),
+			// Verified streaming will stand before this one.
+			[(BlobProtocol::v1(genesis), ProtocolSupport::Full)],
+			request_response::Config::default()
+				.with_request_timeout(limits.chunk_timeout)
+				// More than are served, so that "busy" can be said to those beyond.
+				.with_max_concurrent_streams(limits.serving_per_peer * 2 + 128),
+		),
+	}
+}
+
+impl Node {
+	pub(crate) fn new(parts: Parts) -> Self {
+		let Parts { keypair, transport, genesis, shared, policy, shelf, partials, commands, bootnodes } =
+			parts;
+		let limits = &shared.limits;
+		let swarm = Swarm::new(
+			transport,
+			behaviour(&keypair, &genesis, &shared),
+			shared.local,
+			swarm::Config::with_tokio_executor().with_idle_connection_timeout(limits.idle_timeout),
+		);
+		let now = Instant::now();
+		Self {
+			swarm,
+			policy,
+			shelf,
+			partials,
+			commands,
+			chain: protocol::identify_version(&genesis),
+			kademlia: protocol::kademlia_protocol(&genesis),
+			gate: Gate::new(limits.into(), VERDICTS),
+			checks: JoinSet::new(),
+			checking: HashSet::new(),
+			to_check: VecDeque::new(),
+			peers: HashMap::new(),
+			book: AddressBook::default(),
+			bootnodes,
+			waiting: HashMap::new(),
+			requests: HashMap::new(),
+			providers: HashMap::new(),
+			finds: HashMap::new(),
+			announced: HashSet::new(),
+			to_announce: VecDeque::new(),
+			announcing: HashSet::new(),
+			announce_all_at: now + limits.reannounce,
+			records: ProviderRecords::new(limits),
+			serving: HashMap::new(),
+			served: mpsc::channel(limits.serving_total),
+			sweep_at: now + SWEEP,
+			shared,
+		}
+	}
+
+	/// Starts to listen.
+	pub(crate) fn listen(
+		&mut self,
+		address: Multiaddr,
+	) -> Result<ListenerId, libp2p::TransportError<std::io::Error>> {
+		self.swarm.listen_on(address)
+	}
+
+	/// Tells others of an address that this node does not see itself.
+	pub(crate) fn add_external(&mut self, address: Multiaddr) {
+		self.swarm.add_external_address(address);
+	}
+
+	/// Runs until each of the listeners has an address, or one has failed.
+	pub(crate) async fn settle(&mut self, mut listeners: HashSet<ListenerId>) -> Result<(), String> {
+		while !listeners.is_empty() {
+			let event = self.swarm.select_next_some().await;
+			match &event {
+				SwarmEvent::NewListenAddr { listener_id, .. } => {
+					listeners.remove(listener_id);
+				},
+				SwarmEvent::ListenerClosed { reason: Err(error), .. } => return Err(error.to_string()),
+				_ => {},
+			}
+			self.on_swarm_event(event);
+		}
+		Ok(())
+	}
+
+	/// Runs until told to end, or until nobody is left to tell it.
+	pub(crate) async fn run(mut self) {
+		let mut tick = tokio::time::interval(TICK);
+		tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+		loop {
+			tokio::select! {
+				event = self.swarm.select_next_some() => self.on_swarm_event(event),
+				command = self.commands.recv() => match command {
+					Some(Command::Shutdown) | None => break,
+					Some(command) => self.on_command(command),
+				},
+				Some(result) = self.checks.join_next() => self.on_checked(result),
+				Some((channel, response)) = self.served.1.recv() => self.send_response(channel, response),
+				_ = tick.tick() => self.on_tick(),
+			}
+		}
+		self.close().await;
+	}
+
+	/// Lets chunks that are being sent reach their end, then says goodbye.
+	async fn close(&mut self) {
+		self.commands.close();
+		self.waiting.clear();
+		self.requests.clear();
+		self.providers.clear();
+		self.finds.clear();
+		let grace = tokio::time::sleep(self.shared.limits.shutdown_grace);
+		tokio::pin!(grace);
+		let mut disconnected = false;
+		loop {
+			if self.serving.is_empty() && !disconnected {
+				disconnected = true;
+				for peer in self.peers.keys() {
+					let _ = self.swarm.disconnect_peer_id(*peer);
+				}
+			}
+			if disconnected && self.peers.is_empty() {
+				break;
+			}
+			tokio::select! {
+				event = self.swarm.select_next_some() => match event {
+					// Nobody new, and nothing new.
+					SwarmEvent::ConnectionEstablished { connection_id, .. } => {
+						self.swarm.close_connection(connection_id);
+					},
+					SwarmEvent::Behaviour(BehaviourEvent::Blobs(request_response::Event::Message {
+						message: request_response::Message::Request { channel, .. }, ..
+					})) => self.send_response(channel, BlobResponse::Refused(Refusal::Busy)),
+					event => self.on_swarm_event(event),
+				},
+				Some((channel, response)) = self.served.1.recv() => self.send_response(channel, response),
+				() = &mut grace => break,
+			}
+		}
+		self.shared.connected.send_replace(BTreeSet::new());
+	}
+
+	fn on_command(&mut self, command: Command) {
+		match command {
+			Command::Connect { peer, reply } => self.connect(peer, reply),
+			Command::Ask { peer, request, reply } => {
+				if self.peers.get(&peer).is_some_and(|peer| peer.admitted) {
+					let id = self.swarm.behaviour_mut().blobs.send_request(&peer, request);
+					self.requests.insert(id, reply);
+				} else {
+					let _ = reply.send(Err(Problem::Disconnected));
+				}
+			},
+			Command::Providers { hash, found } => {
+				let id = self.swarm.behaviour_mut().kad.get_providers(record_key(&hash));
+				self.providers.insert(id, found);
+			},
+			Command::Find { peer, reply } => {
+				let id = self.swarm.behaviour_mut().kad.get_closest_peers(peer);
+				self.finds.insert(id, (peer, reply));
+			},
+			Command::Ban { peer, reason } => self.ban(peer, reason),
+			Command::Announce { hash, reply } => {
+				let limit = self.shared.limits.max_announced;
+				let result = if self.announced.contains(&hash) {
+					Ok(())
+				} else if self.announced.len() >= limit {
+					Err(AnnounceError::TooMany { hash, limit })
+				} else {
+					self.announced.insert(hash);
+					self.to_announce.push_back(hash);
+					self.announce();
+					Ok(())
+				};
+				let _ = reply.send(result);
+			},
+			Command::Withdraw { hash } => {
+				if self.announced.remove(&hash) {
+					self.swarm.behaviour_mut().kad.stop_providing(&record_key(&hash));
+				}
+			},
+			Command::Shutdown => unreachable!("ends the loop that calls this; qed"),
+		}
+	}
+
+	fn connect(&mut self, peer: PeerId, reply: oneshot::Sender<Result<(), Problem>>) {
+		let problem = match self.gate.standing(&peer, Instant::now()) {
+			Standing::Banned { reason } => Problem::Banned(reason),
+			Standing::Refused { reason } => Problem::NotAdmitted(reason),
+			Standing::Unknown | Standing::Admitted { .. } => {
+				match self.peers.get(&peer) {
+					Some(Peer { admitted: true, .. }) => {
+						let _ = reply.send(Ok(()));
+						return;
+					},
+					Some(_) => {
+						self.waiting.entry(peer).or_default().push(reply);
+						return;
+					},
+					None => {},
+				}
+				let options = DialOpts::peer_id(peer)
+					.condition(PeerCondition::DisconnectedAndNotDialing)
+					.addresses(self.book.of(&peer))
+					.extend_addresses_through_behaviour()
+					.build();
+				match self.swarm.dial(options) {
+					Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {
+						self.waiting.entry(peer).or_default().push(reply);
+						return;
+					},
+					Err(DialError::NoAddresses) => Problem::NoAddress,
+					Err(error) => Problem::Dial(describe(&error)),
+				}
+			},
+		};
+		let _ = reply.send(Err(problem));
+	}
+
+	fn answer_waiting(&mut self, peer: &PeerId, result: Result<(), Problem>) {
+		for reply in self.waiting.remove(peer).into_iter().flatten() {
+			let _ = reply.send(result.clone());
+		}
+	}
+
+	// Connections and who may have one.
+
+	fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+		match event {
+			SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+			SwarmEvent::ConnectionEstablished { peer_id, endpoint, .. } => {
+				if endpoint.is_dialer() {
+					self.book.add(peer_id, endpoint.get_remote_address());
+				}
+				self.on_connected(peer_id);
+			},
+			SwarmEvent::ConnectionClosed { peer_id, num_established: 0, cause, .. } => {
+				self.on_disconnected(peer_id, cause.map(|cause| cause.to_string()));
+			},
+			// Not when it is connected: then another dial has succeeded.
+			SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. }
+				if !self.swarm.is_connected(&peer) =>
+			{
+				let reason = describe(&error);
+				self.bootnodes.failed(&peer, &reason);
+				self.answer_waiting(&peer, Err(Problem::Dial(reason)));
+			},
+			SwarmEvent::NewListenAddr { address, .. } => {
+				let address = with_peer(address, self.shared.local);
+				tracing::info!(%address, "listening");
+				let mut listen = self.shared.listen.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+				listen.push(address);
+			},
+			SwarmEvent::ExpiredListenAddr { address, .. } => self.forget_listen_address(address),
+			SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+				if let Err(error) = reason {
+					tracing::error!(?addresses, %error, "no longer listening; restart the worker once the cause is mended");
+				}
+				for address in addresses {
+					self.forget_listen_address(address);
+				}
+			},
+			SwarmEvent::ListenerError { error, .. } => {
+				tracing::warn!(%error, "accepting a connection failed; too many open files?");
+			},
+			SwarmEvent::IncomingConnectionError { error, send_back_addr, .. } => {
+				tracing::debug!(%error, from = %send_back_addr, "an incoming connection failed");
+			},
+			_ => {},
+		}
+	}
+
+	fn forget_listen_address(&mut self, address: Multiaddr) {
+		let address = with_peer(address, self.shared.local);
+		let mut listen = self.shared.listen.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+		listen.retain(|known| *known != address);
+	}
+
+	fn on_connected(&mut self, peer: PeerId) {
+		if self.peers.contains_key(&peer) {
+			return;
+		}
+		self.peers.insert(peer, Peer::default());
+		match self.gate.standing(&peer, Instant::now()) {
+			Standing::Admitted { stale } => {
+				self.admit(peer);
+				if stale {
+					self.check(peer);
+				}
+			},
+			Standing::Unknown => self.check(peer),
+			// The block list has let it pass between the end of one verdict and now.
+			Standing::Refused { reason } | Standing::Banned { reason } => self.expel(peer, &reason),
+		}
+	}
+
+	fn on_disconnected(&mut self, peer: PeerId, cause: Option<String>) {
+		let Some(gone) = self.peers.remove(&peer) else { return };
+		self.serving.retain(|_, server| *server != peer);
+		if gone.admitted {
+			tracing::debug!(%peer, cause = cause.as_deref().unwrap_or("closed"), "disconnected");
+			self.shared.connected.send_if_modified(|connected| connected.remove(&peer));
+		}
+		self.bootnodes.failed(&peer, cause.as_deref().unwrap_or("the connection closed"));
+		let problem = match self.gate.standing(&peer, Instant::now()) {
+			Standing::Refused { reason } => Problem::NotAdmitted(reason),
+			Standing::Banned { reason } => Problem::Banned(reason),
+			_ => Problem::Disconnected,
+		};
+		self.answer_waiting(&peer, Err(problem));
+	}
+
+	/// Has the policy asked about a peer.
+	fn check(&mut self, peer: PeerId) {
+		if self.checking.insert(peer) {
+			self.to_check.push_back(peer);
+			self.start_checks();
+		}
+	}
+
+	fn start_checks(&mut self) {
+		while self.checks.len() < CHECKS {
+			let Some(peer) = self.to_check.pop_front() else { return };
+			let Some(key) = network_key_of_peer_id(&peer) else {
+				self.checking.remove(&peer);
+				let reason = "its identity key is not ed25519, so it is no device's".into();
+				self.on_answer(peer, Admission::Refused { reason });
+				continue;
+			};
+			let policy = self.policy.clone();
+			let patience = self.shared.limits.policy_timeout;
+			self.checks.spawn(async move {
+				// On a task of its own, so that a policy that panics is an answer like others.
+				let question = tokio::spawn(async move { policy.admits(key).await });
+				let abort = AbortOnDrop(question.abort_handle());
+				let answer = match tokio::time::timeout(patience, question).await {
+					Ok(Ok(answer)) => answer,
+					Ok(Err(error)) => Admission::Unknown { reason: error.to_string() },
+					Err(_) => Admission::Unknown { reason: format!("no answer within {patience:?}") },
+				};
+				drop(abort);
+				(peer, answer)
+			});
+		}
+	}
+
+	fn on_checked(&mut self, result: Result<(PeerId, Admission), tokio::task::JoinError>) {
+		match result {
+			Ok((peer, answer)) => {
+				self.checking.remove(&peer);
+				self.on_answer(peer, answer);
+			},
+			// Only when the runtime shuts down: what could panic runs on a task of its own.
+			Err(error) => tracing::error!(%error, "a check was lost"),
+		}
+		self.start_checks();
+	}
+
+	fn on_answer(&mut self, peer: PeerId, answer: Admission) {
+		if let Admission::Unknown { reason } = &answer {
+			tracing::warn!(%peer, %reason, "it cannot be checked whether this peer is an active device; nobody new is admitted meanwhile");
+		}
+		match self.gate.enter(peer, answer, Instant::now()) {
+			Standing::Admitted { .. } => self.admit(peer),
+			Standing::Refused { reason } => {
+				self.shared.counted.refused_peers.add(1);
+				self.expel(peer, &reason);
+			},
+			Standing::Banned { reason } => self.expel(peer, &reason),
+			Standing::Unknown => {},
+		}
+	}
+
+	fn admit(&mut self, id: PeerId) {
+		let Some(peer) = self.peers.get_mut(&id) else { return };
+		if std::mem::replace(&mut peer.admitted, true) {
+			return;
+		}
+		peer.leaving = None;
+		let requests = std::mem::take(&mut peer.requests);
+		let records = std::mem::take(&mut peer.records);
+		tracing::debug!(peer = %id, "connected");
+		self.shared.connected.send_if_modified(|connected| connected.insert(id));
+		self.route(id);
+		for record in records {
+			self.keep_record(record);
+		}
+		for (request_id, request, channel) in requests {
+			self.serve(id, request_id, request, channel);
+		}
+		self.bootnodes.connected(&id);
+		self.answer_waiting(&id, Ok(()));
+	}
+
+	/// Puts an admitted, identified peer into the routing table.
+	fn route(&mut self, id: PeerId) {
+		let Some(peer) = self.peers.get(&id).filter(|peer| peer.admitted) else { return };
+		for address in &peer.addresses {
+			self.book.add(id, address);
+			self.swarm.behaviour_mut().kad.add_address(&id, address.clone());
+		}
+	}
+
+	/// Disconnects a peer and keeps it out until the gate releases it.
+	fn expel(&mut self, id: PeerId, reason: &str) {
+		tracing::warn!(peer = %id, %reason, "peer refused");
+		self.swarm.behaviour_mut().kad.remove_peer(&id);
+		for key in self.records.forget_peer(&id) {
+			self.swarm.behaviour_mut().kad.store_mut().remove_provider(&key, &id);
+		}
+		self.count_records();
+		let Some(peer) = self.peers.get_mut(&id) else {
+			self.swarm.behaviour_mut().blocked.block_peer(id);
+			return;
+		};
+		if std::mem::replace(&mut peer.admitted, false) {
+			self.shared.connected.send_if_modified(|connected| connected.remove(&id));
+		}
+		peer.records.clear();
+		let requests = std::mem::take(&mut peer.requests);
+		if requests.is_empty() {
+			self.swarm.behaviour_mut().blocked.block_peer(id);
+			return;
+		}
+		// It asked for something: let it know why it gets nothing before the connection closes.
+		peer.leaving = Some(Instant::now() + TICK * 2);
+		for (request_id, _, channel) in requests {
+			self.refuse(id, request_id, channel, Refusal::NotAdmitted);
+		}
+	}
+
+	fn ban(&mut self, peer: PeerId, reason: String) {
+		self.gate.ban(peer, reason.clone(), Instant::now());
+		self.shared.counted.bans.add(1);
+		self.shared.banned.send_modify(|banned| {
+			banned.insert(peer);
+		});
+		self.expel(peer, &reason);
+	}
+
+	// What the protocols say.
+
+	fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+		match event {
+			BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+				self.on_identified(peer_id, info);
+			},
+			BehaviourEvent::Identify(_) => {},
+			BehaviourEvent::Ping(ping::Event { peer, connection, result }) => {
+				if let Err(error @ (ping::Failure::Timeout | ping::Failure::Other { .. })) = result {
+					tracing::debug!(%peer, %error, "ping failed; closing the connection");
+					self.swarm.close_connection(connection);
+				}
+			},
+			BehaviourEvent::Kad(event) => self.on_kad_event(event),
+			BehaviourEvent::Blobs(event) => self.on_blob_event(event),
+		}
+	}
+
+	fn on_identified(&mut self, id: PeerId, info: identify::Info) {
+		if info.protocol_version != self.chain {
+			let reason = format!(
+				"it is on another chain or no Cairn worker: it says `{}`, this node `{}`",
+				info.protocol_version, self.chain
+			);
+			self.shared.counted.refused_peers.add(1);
+			self.gate.refuse(id, reason.clone(), Instant::now());
+			self.expel(id, &reason);
+			return;
+		}
+		let Some(peer) = self.peers.get_mut(&id) else { return };
+		if !info.protocols.contains(&self.kademlia) {
+			return;
+		}
+		peer.addresses = info
+			.listen_addrs
+			.into_iter()
+			.filter_map(|address| without_peer(address, &id))
+			.filter(is_dialable)
+			.take(ADDRESSES_PER_PEER)
+			.collect();
+		self.route(id);
+	}
+
+	fn on_kad_event(&mut self, event: kad::Event) {
+		match event {
+			kad::Event::InboundRequest {
+				request: kad::InboundRequest::AddProvider { record: Some(record) },
+			} => {
+				// Kademlia has checked that the provider is the one who sent it.
+				match self.peers.get_mut(&record.provider) {
+					Some(peer) if peer.admitted => self.keep_record(record),
+					Some(peer) if peer.records.len() < HELD => peer.records.push(record),
+					_ => {},
+				}
+			},
+			kad::Event::OutboundQueryProgressed { id, result, step, .. } => match result {
+				kad::QueryResult::GetProviders(result) => self.on_providers(id, result, step.last),
+				kad::QueryResult::GetClosestPeers(result) => {
+					let peers = match result {
+						Ok(kad::GetClosestPeersOk { peers, .. })
+						| Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
+					};
+					if let Some((wanted, _)) = self.finds.get(&id) {
+						let wanted = *wanted;
+						for info in peers.into_iter().filter(|info| info.peer_id == wanted) {
+							for address in info.addrs.into_iter().take(ADDRESSES_PER_PEER) {
+								if let Some(address) = without_peer(address, &wanted).filter(is_dialable) {
+									self.book.add(wanted, &address);
+								}
+							}
+						}
+					}
+					if step.last {
+						if let Some((_, reply)) = self.finds.remove(&id) {
+							let _ = reply.send(());
+						}
+					}
+				},
+				kad::QueryResult::StartProviding(result) => {
+					if let Err(error) = result {
+						tracing::debug!(%error, "an announcement did not reach everybody it should");
+					}
+					self.announcing.remove(&id);
+					self.announce();
+				},
+				_ => {},
+			},
+			kad::Event::RoutingUpdated { peer, is_new_peer: true, .. } => {
+				tracing::debug!(%peer, "in the routing table");
+				// The newcomer may be the one that should know where our artifacts are.
+				self.announce_all_at = self.announce_all_at.min(Instant::now() + ANNOUNCE_PAUSE);
+			},
+			_ => {},
+		}
+	}
+
+	fn on_providers(&mut self, id: kad::QueryId, result: kad::GetProvidersResult, last: bool) {
+		let mut enough = false;
+		if let Some(found) = self.providers.get(&id) {
+			if let Ok(kad::GetProvidersOk::FoundProviders { providers, .. }) = result {
+				// A full queue means that there are more than the fetch has got round to.
+				enough = providers.into_iter().any(|peer| found.try_send(peer).is_err());
+			}
+			enough |= found.is_closed();
+		}
+		if last || enough {
+			self.providers.remove(&id);
+			if let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id) {
+				query.finish();
+			}
+		}
+	}
+
+	fn on_blob_event(&mut self, event: request_response::Event<BlobRequest, BlobResponse>) {
+		match event {
+			request_response::Event::Message { peer, message } => match message {
+				request_response::Message::Request { request_id, request, channel } => {
+					self.on_request(peer, request_id, request, channel);
+				},
+				request_response::Message::Response { request_id, response } => {
+					if let Some(reply) = self.requests.remove(&request_id) {
+						let _ = reply.send(Ok(response));
+					}
+				},
+			},
+			request_response::Event::OutboundFailure { request_id, error, .. } => {
+				if let Some(reply) = self.requests.remove(&request_id) {
+					let _ = reply.send(Err(match error {
+						OutboundFailure::Timeout => Problem::TimedOut,
+						OutboundFailure::ConnectionClosed | OutboundFailure::DialFailure => {
+							Problem::Disconnected
+						},
+						OutboundFailure::UnsupportedProtocols => Problem::Protocol(
+							"it does not speak this chain's blob protocol in a version that this node knows"
+								.into(),
+						),
+						OutboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+							Problem::Protocol(error.to_string())
+						},
+						OutboundFailure::Io(_) => Problem::Disconnected,
+					}));
+				}
+			},
+			request_response::Event::InboundFailure { peer, request_id, error } => {
+				tracing::debug!(%peer, %error, "an answer could not be sent");
+				self.request_ended(peer, request_id);
+			},
+			request_response::Event::ResponseSent { peer, request_id } => {
+				self.request_ended(peer, request_id);
+			},
+		}
+	}
+
+	// Serving.
+
+	fn on_request(
+		&mut self,
+		id: PeerId,
+		request_id: InboundRequestId,
+		request: BlobRequest,
+		channel: ResponseChannel<BlobResponse>,
+	) {
+		let Some(peer) = self.peers.get_mut(&id) else { return };
+		if peer.admitted {
+			self.serve(id, request_id, request, channel);
+		} else if peer.leaving.is_some() {
+			self.refuse(id, request_id, channel, Refusal::NotAdmitted);
+		} else if peer.requests.len() < self.shared.limits.serving_per_peer.min(HELD) {
+			peer.requests.push((request_id, request, channel));
+		} else {
+			self.refuse(id, request_id, channel, Refusal::Busy);
+		}
+	}
+
+	fn serve(
+		&mut self,
+		id: PeerId,
+		request_id: InboundRequestId,
+		request: BlobRequest,
+		channel: ResponseChannel<BlobResponse>,
+	) {
+		let limits = &self.shared.limits;
+		let Some(peer) = self.peers.get_mut(&id) else { return };
+		if peer.serving >= limits.serving_per_peer || self.serving.len() >= limits.serving_total {
+			self.refuse(id, request_id, channel, Refusal::Busy);
+			return;
+		}
+		peer.serving += 1;
+		self.serving.insert(request_id, id);
+		let (shelf, served) = (self.shelf.clone(), self.served.0.clone());
+		tokio::spawn(async move {
+			let response = shelf.answer(request).await;
+			// Fails only when the node has stopped.
+			let _ = served.send((channel, response)).await;
+		});
+	}
+
+	fn refuse(
+		&mut self,
+		peer: PeerId,
+		request_id: InboundRequestId,
+		channel: ResponseChannel<BlobResponse>,
+		refusal: Refusal,
+	) {
+		tracing::debug!(%peer, %refusal, ?request_id, "request refused");
+		self.send_response(channel, BlobResponse::Refused(refusal));
+	}
+
+	fn send_response(&mut self, channel: ResponseChannel<BlobResponse>, response: BlobResponse) {
+		let counted = &self.shared.counted;
+		match &response {
+			BlobResponse::Chunk { bytes, .. } => {
+				counted.requests_served.add(1);
+				counted.blob_out.add(bytes.len() as u64);
+			},
+			BlobResponse::Refused(_) => counted.requests_refused.add(1),
+		}
+		// An asker that has gone meanwhile has been reported by an event of its own.
+		let _ = self.swarm.behaviour_mut().blobs.send_response(channel, response);
+	}
+
+	fn request_ended(&mut self, id: PeerId, request_id: InboundRequestId) {
+		let served = self.serving.remove(&request_id).is_some();
+		let Some(peer) = self.peers.get_mut(&id) else { return };
+		if served {
+			peer.serving = peer.serving.saturating_sub(1);
+		}
+		peer.requests.retain(|(held, ..)| *held != request_id);
+		if peer.leaving.is_some() && !peer.admitted {
+			self.swarm.behaviour_mut().blocked.block_peer(id);
+		}
+	}
+
+	// Announcing.
+
+	/// Starts announcements, as many as may be in flight.
+	fn announce(&mut self) {
+		while self.announcing.len() < ANNOUNCING {
+			let Some(hash) = self.to_announce.pop_front() else { return };
+			if !self.announced.contains(&hash) {
+				continue;
+			}
+			match self.swarm.behaviour_mut().kad.start_providing(record_key(&hash)) {
+				Ok(id) => {
+					self.announcing.insert(id);
+				},
+				Err(error) => tracing::error!(artifact = ?hash, ?error, "cannot be announced"),
+			}
+		}
+	}
+
+	fn keep_record(&mut self, record: kad::ProviderRecord) {
+		let now = Instant::now();
+		let expires = record.expires.unwrap_or(now + self.shared.limits.reannounce * 3);
+		// Keys that are no artifact's are nobody's business here.
+		if record.key.as_ref().len() != 32 || !self.records.admit(record.provider, &record.key, expires) {
+			tracing::debug!(peer = %record.provider, "a provider record was not kept");
+			return;
+		}
+		if let Err(error) = self.swarm.behaviour_mut().kad.store_mut().add_provider(record) {
+			tracing::debug!(?error, "a provider record was not kept");
+		}
+		self.count_records();
+	}
+
+	fn count_records(&self) {
+		self.shared.provider_records.store(self.records.len(), Ordering::Relaxed);
+	}
+
+	// Time.
+
+	fn on_tick(&mut self) {
+		let now = Instant::now();
+		for peer in self.gate.sweep(now, |peer| self.peers.contains_key(peer)) {
+			self.swarm.behaviour_mut().blocked.unblock_peer(peer);
+		}
+		let banned: BTreeSet<PeerId> = self.gate.banned().into_iter().collect();
+		self.shared.banned.send_if_modified(|known| {
+			let changed = *known != banned;
+			*known = banned;
+			changed
+		});
+
+		let mut stale = Vec::new();
+		let mut left = Vec::new();
+		for (id, peer) in &self.peers {
+			if peer.leaving.is_some_and(|at| now >= at) && !peer.admitted {
+				left.push(*id);
+			} else if matches!(
+				self.gate.standing(id, now),
+				Standing::Admitted { stale: true } | Standing::Unknown
+			) {
+				stale.push(*id);
+			}
+		}
+		for peer in left {
+			self.swarm.behaviour_mut().blocked.block_peer(peer);
+		}
+		for peer in stale {
+			self.check(peer);
+		}
+
+		self.waiting.retain(|_, replies| {
+			replies.retain(|reply| !reply.is_closed());
+			!replies.is_empty()
+		});
+		self.requests.retain(|_, reply| !reply.is_closed());
+
+		for (peer, addresses) in self.bootnodes.due(now, |peer| self.peers.contains_key(peer)) {
+			let options = DialOpts::peer_id(peer)
+				.condition(PeerCondition::DisconnectedAndNotDialing)
+				.addresses(addresses)
+				.build();
+			match self.swarm.dial(options) {
+				Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {},
+				Err(error) => self.bootnodes.failed(&peer, &describe(&error)),
+			}
+		}
+
+		for (key, peer) in self.records.expired(now) {
+			self.swarm.behaviour_mut().kad.store_mut().remove_provider(&key, &peer);
+		}
+		self.count_records();
+		if now >= self.announce_all_at {
+			self.announce_all_at = now + self.shared.limits.reannounce;
+			self.to_announce = self.announced.iter().copied().collect();
+		}
+		self.announce();
+
+		if now >= self.sweep_at {
+			self.sweep_at = now + SWEEP;
+			let (folder, max_age) = (self.partials.clone(), self.shared.limits.partial_max_age);
+			tokio::task::spawn_blocking(move || {
+				if let Err(error) = crate::partial::sweep(&folder, max_age) {
+					tracing::warn!(folder = %folder.display(), %error, "old unfinished transfers could not be removed");
+				}
+			});
+		}
+	}
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+	fn drop(&mut self) {
+		self.0.abort();
+	}
+}
+
+fn record_key(hash: &ArtifactHash) -> kad::RecordKey {
+	kad::RecordKey::new(hash.as_fixed_bytes())
+}
+
+/// The address with this node's peer id, ready to be given to others.
+fn with_peer(address: Multiaddr, peer: PeerId) -> Multiaddr {
+	address.with_p2p(peer).unwrap_or_else(|address| address)
+}
+
+/// The address without the peer id it may end in; `None` when that is another's.
+fn without_peer(mut address: Multiaddr, peer: &PeerId) -> Option<Multiaddr> {
+	match address.iter().last() {
+		Some(Protocol::P2p(named)) if named == *peer => {
+			address.pop();
+			Some(address)
+		},
+		Some(Protocol::P2p(_)) => None,
+		_ => Some(address),
+	}
+}
+
+/// A dial error in one line, with the address and the innermost cause of each attempt.
+fn describe(error: &DialError) -> String {
+	match error {
+		DialError::Transport(attempts) => {
+			let attempts: Vec<String> = attempts
+				.iter()
+				.map(|(address, error)| {
+					let mut cause: &dyn std::error::Error = error;
+					while let Some(source) = cause.source() {
+						cause = source;
+					}
+					format!("{address}: {cause}")
+				})
+				.collect();
+			attempts.join(", ")
+		},
+		DialError::WrongPeerId { obtained, endpoint } => {
+			format!("{} is answered by another peer, {obtained}", endpoint.get_remote_address())
+		},
+		DialError::Denied { cause } => cause.to_string(),
+		error => error.to_string(),
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn peer_ids_on_addresses_are_stripped_only_when_they_are_the_right_ones() {
+		let (peer, other) = (PeerId::random(), PeerId::random());
+		let bare: Multiaddr = "/ip4/127.0.0.1/tcp/4001".parse().expect("an address");
+		assert_eq!(without_peer(bare.clone(), &peer), Some(bare.clone()));
+		assert_eq!(without_peer(with_peer(bare.clone(), peer), &peer), Some(bare.clone()));
+		assert_eq!(without_peer(with_peer(bare, other), &peer), None);
+	}
+}
