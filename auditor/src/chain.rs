@@ -1,0 +1,95 @@
+//! What the auditor asks a chain for.
+
+use cairn_primitives::{
+	views::{LineagePage, ProgrammeInfo, RecordInfo, RoundInfo},
+	ArtifactHash, ProgrammeId, RecordId, RoundIndex, H256,
+};
+use thiserror::Error;
+
+/// A programme; accounts in SS58, balances in plancks.
+pub type Programme = ProgrammeInfo<String, u128>;
+/// A round.
+pub type Round = RoundInfo<String, u32>;
+/// A record with its number.
+pub type Record = RecordInfo<String, u32>;
+/// A page of a lineage.
+pub type Page = LineagePage<String, u32>;
+
+/// Why the chain gave no answer.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum ChainError {
+	/// The address cannot be a node's.
+	#[error("`{url}` is not a node's WebSocket address; give one like ws://127.0.0.1:9944")]
+	Url {
+		/// What was given.
+		url: String,
+	},
+	/// No connection.
+	#[error("no connection to the node at {url}: {reason}; is it running, and is this its RPC port?")]
+	Connect {
+		/// The node.
+		url: String,
+		/// Why not.
+		reason: String,
+	},
+	/// The connection was lost, or an answer took too long.
+	#[error("the node at {url} did not answer {method}: {reason}; try again")]
+	Transport {
+		/// The node.
+		url: String,
+		/// The call.
+		method: String,
+		/// What happened.
+		reason: String,
+	},
+	/// The node answered with an error.
+	#[error("the node refused {method}: {message} (error {code})")]
+	Refused {
+		/// The call.
+		method: String,
+		/// The error's number.
+		code: i32,
+		/// The node's words.
+		message: String,
+	},
+	/// The node has no such method.
+	#[error("the node at {url} does not know {method}; it is no Cairn node, or of another version")]
+	UnknownMethod {
+		/// The node.
+		url: String,
+		/// The call.
+		method: String,
+	},
+	/// An answer that does not parse.
+	#[error(
+		"the node's answer to {method} is not what it should be: {reason}; it may be of another version"
+	)]
+	Malformed {
+		/// The call.
+		method: String,
+		/// What is wrong.
+		reason: String,
+	},
+}
+
+/// A chain that answers. Whatever has state is asked at a block, so that answers fit together.
+#[allow(async_fn_in_trait, reason = "used with static dispatch, on whatever thread the caller runs")]
+pub trait Chain {
+	/// The hash of the genesis block: which chain this is.
+	async fn genesis(&self) -> Result<H256, ChainError>;
+	/// The newest block that cannot be replaced any more.
+	async fn finalised(&self) -> Result<H256, ChainError>;
+	/// A programme.
+	async fn programme(&self, id: ProgrammeId, at: H256) -> Result<Programme, ChainError>;
+	/// A round.
+	async fn round(&self, programme: ProgrammeId, index: RoundIndex, at: H256) -> Result<Round, ChainError>;
+	/// A record.
+	async fn record(&self, id: RecordId, at: H256) -> Result<Record, ChainError>;
+	/// A page of the lineage of an artifact; the first, or that which `cursor` names.
+	async fn lineage(
+		&self,
+		artifact: ArtifactHash,
+		cursor: Option<RecordId>,
+		at: H256,
+	) -> Result<Page, ChainError>;
+}

@@ -1,0 +1,192 @@
+//! Where a model came from, back to the weights that its programme started from.
+
+use crate::{
+	chain::{Chain, ChainError, Record},
+	Verdict,
+};
+use cairn_primitives::{ArtifactHash, RecordId, RecordKind, H256};
+use serde::Serialize;
+use std::fmt::{self, Write};
+
+/// An artifact and all it was derived from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lineage {
+	/// The chain.
+	pub genesis: H256,
+	/// The finalised block that was asked.
+	pub block: H256,
+	/// The artifact, or the weights it was derived from, or the weights before those, and so on: newest first.
+	pub steps: Vec<Step>,
+	/// What does not fit together, as full sentences. Empty when the lineage is complete.
+	pub contradictions: Vec<String>,
+	/// `Equal` when it is complete, else `Refuted`.
+	pub verdict: Verdict,
+}
+
+/// One artifact on the way back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+	/// Its record.
+	#[serde(flatten)]
+	pub record: Record,
+	/// The updates that it was made of, in canonical order.
+	pub updates: Vec<Record>,
+}
+
+/// Follows an artifact's lineage to its end.
+///
+/// # Errors
+/// When the chain does not know the artifact or does not answer.
+pub async fn lineage(chain: &impl Chain, artifact: ArtifactHash) -> Result<Lineage, ChainError> {
+	let genesis = chain.genesis().await?;
+	let block = chain.finalised().await?;
+	let mut walk = Walk::new(artifact);
+	let mut cursor = None;
+	loop {
+		let page = chain.lineage(artifact, cursor, block).await?;
+		for record in page.records {
+			walk.take(record);
+		}
+		// A cursor that does not go back would never end.
+		match page.next.filter(|next| cursor.is_none_or(|before| *next < before)) {
+			Some(next) => cursor = Some(next),
+			None => break,
+		}
+	}
+	let (steps, contradictions) = walk.finish();
+	let verdict = if contradictions.is_empty() { Verdict::Equal } else { Verdict::Refuted };
+	Ok(Lineage { genesis, block, steps, contradictions, verdict })
+}
+
+/// Puts a node's list of records together, believing only what the records themselves say.
+struct Walk {
+	artifact: ArtifactHash,
+	steps: Vec<Step>,
+	contradictions: Vec<String>,
+}
+
+impl Walk {
+	fn new(artifact: ArtifactHash) -> Self {
+		Self { artifact, steps: Vec::new(), contradictions: Vec::new() }
+	}
+
+	fn take(&mut self, record: Record) {
+		let id = record.id;
+		let Some(last) = self.steps.last_mut() else {
+			if record.record.artifact != self.artifact {
+				self.contradictions.push(format!(
+					"asked about {:?}, the node began with record {id} of {:?}",
+					self.artifact, record.record.artifact
+				));
+			}
+			self.steps.push(Step { record, updates: Vec::new() });
+			return;
+		};
+		let child = &last.record.record;
+		let is_input = child.inputs.is_some_and(|r| id >= r.first && id - r.first < RecordId::from(r.count));
+		if is_input {
+			if record.record.kind != RecordKind::Update || record.record.base != child.base {
+				self.contradictions.push(format!(
+					"record {id} is among what record {} was made of, but is no update of its base",
+					last.record.id
+				));
+			}
+			last.updates.push(record);
+		} else if child.base == Some(id) {
+			if record.record.kind != RecordKind::Weights {
+				self.contradictions.push(format!(
+					"record {id} is what record {} was derived from, but is no set of weights",
+					last.record.id
+				));
+			}
+			self.steps.push(Step { record, updates: Vec::new() });
+		} else if child.kind == RecordKind::Update
+			&& record.record.kind == RecordKind::Update
+			&& record.record.base == child.base
+		{
+			// The ledger is walked record by record, and comes by the updates of the same round on its way from
+			// an update to its base. They are no ancestors.
+		} else {
+			self.contradictions.push(format!(
+				"record {id} follows record {}, which does not name it as a parent",
+				last.record.id
+			));
+		}
+	}
+
+	fn finish(mut self) -> (Vec<Step>, Vec<String>) {
+		for step in &mut self.steps {
+			step.updates.sort_by_key(|u| u.id);
+			step.updates.dedup_by_key(|u| u.id);
+			let named = step.record.record.inputs.map_or(0, |r| r.count as usize);
+			if named != step.updates.len() {
+				self.contradictions.push(format!(
+					"record {} was made of {named} updates, but the node gave {}",
+					step.record.id,
+					step.updates.len()
+				));
+			}
+		}
+		match self.steps.last().map(|s| (s.record.id, s.record.record.base)) {
+			None => self.contradictions.push("the node gave no record at all".into()),
+			Some((id, Some(base))) => self
+				.contradictions
+				.push(format!("the lineage breaks off at record {id}, which was derived from record {base}")),
+			Some((_, None)) => {},
+		}
+		(self.steps, self.contradictions)
+	}
+}
+
+fn kind(record: &Record) -> &'static str {
+	match record.record.kind {
+		RecordKind::Weights => "weights",
+		RecordKind::Update => "update",
+		RecordKind::TrainingConfig => "configuration",
+	}
+}
+
+impl fmt::Display for Lineage {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		for (i, Step { record, updates }) in self.steps.iter().enumerate() {
+			let r = &record.record;
+			write!(f, "{} {:?}  programme {}", kind(record), r.artifact, r.programme)?;
+			match r.round {
+				Some(round) => write!(f, ", round {round}")?,
+				None => f.write_str(", where it started")?,
+			}
+			writeln!(f, ", record {}, block {}{}", record.id, r.block, by(record))?;
+			let last_step = i + 1 == self.steps.len();
+			for (j, update) in updates.iter().enumerate() {
+				let branch = if last_step && j + 1 == updates.len() { '└' } else { '├' };
+				writeln!(
+					f,
+					"{branch}─ update {:?}  record {}{}",
+					update.record.artifact,
+					update.id,
+					by(update)
+				)?;
+			}
+			if !last_step {
+				f.write_char('│')?;
+				f.write_char('\n')?;
+			}
+		}
+		Ok(())
+	}
+}
+
+/// Who made it and where, if somebody did.
+fn by(record: &Record) -> String {
+	let mut text = String::new();
+	if let Some(producer) = &record.record.producer {
+		text.push_str(", by ");
+		text.push_str(producer);
+	}
+	if let Some(device) = record.record.device {
+		text.push_str(&format!(" on device {device}"));
+	}
+	text
+}

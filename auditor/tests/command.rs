@@ -1,0 +1,214 @@
+//! The command itself, against a node's RPC over a real connection: output and exit codes.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use cairn_aggregation::AggregationRule;
+use cairn_auditor::chain::ChainError;
+use cairn_primitives::H256;
+use common::*;
+use jsonrpsee::{
+	server::{Server, ServerHandle},
+	types::{ErrorObjectOwned, Params},
+	RpcModule,
+};
+use serde_json::Value;
+use tokio::process::Command;
+
+fn answer<T>(result: Result<T, ChainError>) -> Result<T, ErrorObjectOwned> {
+	result.map_err(|e| match e {
+		ChainError::Refused { code, message, .. } => ErrorObjectOwned::owned(code, message, None::<()>),
+		other => panic!("{other}"),
+	})
+}
+
+/// The `N` arguments before the block, which has to be the finalised one.
+fn arguments<const N: usize>(params: &Params) -> [Value; N] {
+	let mut all: Vec<Value> = params.parse().unwrap();
+	assert_eq!(all.pop(), Some(serde_json::to_value(HEAD).unwrap()));
+	all.try_into().unwrap()
+}
+
+fn read<T: serde::de::DeserializeOwned>(value: &Value) -> T {
+	serde_json::from_value(value.clone()).unwrap()
+}
+
+/// A node that answers from a chain in memory.
+async fn serve(chain: Fake) -> (String, ServerHandle) {
+	let mut module = RpcModule::new(chain);
+	module
+		.register_method("chain_getBlockHash", |params, _, _| {
+			let [number]: [u32; 1] = params.parse().unwrap();
+			answer(Ok((number == 0).then_some(GENESIS)))
+		})
+		.unwrap();
+	module.register_method("chain_getFinalizedHead", |_, _, _| answer(Ok(HEAD))).unwrap();
+	module
+		.register_method("provenance_programme", |params, chain, _| {
+			let [id] = arguments(&params);
+			answer(chain.get_programme(read(&id)))
+		})
+		.unwrap();
+	module
+		.register_method("provenance_round", |params, chain, _| {
+			let [programme, index] = arguments(&params);
+			answer(chain.get_round(read(&programme), read(&index)))
+		})
+		.unwrap();
+	module
+		.register_method("provenance_record", |params, chain, _| {
+			let [id] = arguments(&params);
+			answer(chain.get_record(read(&id)))
+		})
+		.unwrap();
+	module
+		.register_method("provenance_lineage", |params, chain, _| {
+			let [hash, cursor, count] = arguments(&params);
+			assert_eq!(count, Value::Null);
+			answer(chain.get_lineage(read(&hash), read(&cursor)))
+		})
+		.unwrap();
+	start(module).await
+}
+
+async fn start<C: Send + Sync + 'static>(module: RpcModule<C>) -> (String, ServerHandle) {
+	let server = Server::builder().build("127.0.0.1:0").await.unwrap();
+	let url = format!("ws://{}", server.local_addr().unwrap());
+	(url, server.start(module))
+}
+
+struct Output {
+	code: i32,
+	out: String,
+	err: String,
+}
+
+async fn cairn(args: &[&str]) -> Output {
+	let output =
+		Command::new(env!("CARGO_BIN_EXE_cairn")).args(args).env_remove("CAIRN_NODE").output().await.unwrap();
+	Output {
+		code: output.status.code().unwrap(),
+		out: String::from_utf8(output.stdout).unwrap(),
+		err: String::from_utf8(output.stderr).unwrap(),
+	}
+}
+
+fn three_rounds() -> World {
+	World::with_rounds(AggregationRule::TrimmedMean { trim: 1 }, 3)
+}
+
+#[tokio::test]
+async fn recompute_exits_with_0_and_one_row_per_round_when_all_is_equal() {
+	let world = three_rounds();
+	let (url, _server) = serve(world.chain.clone()).await;
+	let store = world.store.root().to_str().unwrap();
+	let done = cairn(&["recompute", "--node", &url, "--store", store, "--programme", "0", "--all"]).await;
+	assert_eq!((done.code, &*done.err), (0, ""), "{}", done.out);
+	let lines: Vec<_> = done.out.lines().collect();
+	for (i, round) in world.chain.rounds.iter().enumerate() {
+		assert_eq!(lines[i], format!("round    {i}    5 updates  {:?}  equal", round.result.unwrap()));
+	}
+	assert_eq!(lines[3..], ["programme 0 (digits): all 3 recomputed aggregates equal the chain's"]);
+
+	let done =
+		cairn(&["recompute", "--node", &url, "--store", store, "--programme", "0", "--round", "1", "--json"])
+			.await;
+	assert_eq!(done.code, 0);
+	let report: Value = serde_json::from_str(&done.out).unwrap();
+	assert_eq!(report["verdict"], "equal");
+	assert_eq!(report["rule"], serde_json::json!({ "trimmedMean": { "trim": 1 } }));
+	assert_eq!(report["genesis"], serde_json::to_value(GENESIS).unwrap());
+	assert_eq!(report["rounds"].as_array().unwrap().len(), 1);
+	assert_eq!(report["rounds"][0]["outcome"], "equal");
+	assert_eq!(report["rounds"][0]["recomputed"], report["rounds"][0]["result"]);
+}
+
+#[tokio::test]
+async fn recompute_exits_with_1_when_a_result_is_forged() {
+	let mut world = three_rounds();
+	world.chain.set_result(2, H256::repeat_byte(0xee));
+	let (url, _server) = serve(world.chain.clone()).await;
+	let store = world.store.root().to_str().unwrap();
+	let done = cairn(&["recompute", "--node", &url, "--store", store, "--programme", "0"]).await;
+	assert_eq!(done.code, 1, "{}{}", done.out, done.err);
+	assert!(done.out.contains("REFUTED; 2 of 3 aggregates equal the chain's"), "{}", done.out);
+	assert!(done.out.contains("the updates give 0x"), "{}", done.out);
+}
+
+#[tokio::test]
+async fn recompute_exits_with_2_and_names_what_is_missing() {
+	let world = three_rounds();
+	let gone = world.update(1, 2).record.artifact;
+	world.store.remove(&gone).unwrap();
+	let (url, server) = serve(world.chain.clone()).await;
+	let store = world.store.root().to_str().unwrap();
+	let done = cairn(&["recompute", "--node", &url, "--store", store, "--programme", "0"]).await;
+	assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+	assert!(done.out.contains(&format!("{gone:?}")) && done.out.contains("could not tell"), "{}", done.out);
+
+	let absent = world.dir.path().join("absent");
+	let absent = absent.to_str().unwrap();
+	let unknown = ["recompute", "--node", &url, "--store", store, "--programme", "7"];
+	let no_store = ["recompute", "--node", &url, "--store", absent, "--programme", "0"];
+	let no_url = ["recompute", "--node", "127.0.0.1:9944", "--store", store, "--programme", "0"];
+	for (args, said) in
+		[(unknown, "there is no programme 7"), (no_store, absent), (no_url, "ws://127.0.0.1:9944")]
+	{
+		let done = cairn(&args).await;
+		assert_eq!((done.code, &*done.out), (2, ""), "{}", done.err);
+		assert!(done.err.contains(said), "{}", done.err);
+	}
+
+	server.stop().unwrap();
+	server.stopped().await;
+	let done = cairn(&["recompute", "--node", &url, "--store", store, "--programme", "0"]).await;
+	assert_eq!(done.code, 2);
+	assert!(done.err.contains(&url) && done.err.contains("is it running"), "{}", done.err);
+}
+
+#[tokio::test]
+async fn node_without_the_methods_is_named_as_such() {
+	let mut module = RpcModule::new(());
+	module.register_method("chain_getBlockHash", |_, _, _| answer(Ok(GENESIS))).unwrap();
+	module.register_method("chain_getFinalizedHead", |_, _, _| answer(Ok(HEAD))).unwrap();
+	module.register_method("provenance_lineage", |_, _, _| "not a page").unwrap();
+	let (url, _server) = start(module).await;
+	let world = three_rounds();
+	let store = world.store.root().to_str().unwrap();
+	let done = cairn(&["recompute", "--node", &url, "--store", store, "--programme", "0"]).await;
+	assert_eq!(done.code, 2);
+	assert!(done.err.contains("does not know provenance_programme"), "{}", done.err);
+	let done = cairn(&["lineage", "--node", &url, &format!("{GENESIS:?}")]).await;
+	assert_eq!(done.code, 2);
+	assert!(done.err.contains("answer to provenance_lineage is not what it should be"), "{}", done.err);
+}
+
+#[tokio::test]
+async fn lineage_exits_with_0_1_or_2() {
+	let mut world = three_rounds();
+	let model = format!("{:?}", world.chain.programme.weights);
+	let (url, _server) = serve(world.chain.clone()).await;
+	let done = cairn(&["lineage", "--node", &url, &model]).await;
+	assert_eq!((done.code, done.out.lines().count()), (0, 4 + 15 + 3), "{}{}", done.out, done.err);
+	let done = cairn(&["lineage", "--node", &url, "--json", &model]).await;
+	let lineage: Value = serde_json::from_str(&done.out).unwrap();
+	assert_eq!(lineage["verdict"], "equal");
+	assert_eq!(lineage["steps"][0]["record"]["artifact"], *model);
+	assert_eq!(lineage["steps"][0]["updates"][0]["record"]["kind"], "update");
+
+	for (artifact, said) in [
+		("0x12", "64 hex digits, this has 2"),
+		(&*format!("0x{}", "g".repeat(64)), "digits 0 to 9 and a to f"),
+		(&*format!("0x{}", "1".repeat(64)), "is not recorded"),
+	] {
+		let done = cairn(&["lineage", "--node", &url, artifact]).await;
+		assert_eq!((done.code, &*done.out), (2, ""));
+		assert!(done.err.contains(said), "{}", done.err);
+	}
+
+	world.chain.records[8].record.base = Some(0);
+	let (url, _server) = serve(world.chain).await;
+	let done = cairn(&["lineage", "--node", &url, &model]).await;
+	assert_eq!(done.code, 1, "{}", done.err);
+	assert!(done.out.contains("REFUTED"), "{}", done.out);
+}
