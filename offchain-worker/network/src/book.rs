@@ -50,6 +50,8 @@ struct Bootnode {
 	failures: u32,
 	/// Whether the current attempt's failure has been counted.
 	counted: bool,
+	/// Since when it is connected and admitted.
+	since: Option<Instant>,
 }
 
 /// The bootstrap nodes, which are dialled for ever, with growing pauses.
@@ -72,6 +74,7 @@ impl Bootnodes {
 			backoff: self.min,
 			failures: 0,
 			counted: true,
+			since: None,
 		});
 		if !node.addresses.contains(&address) {
 			node.addresses.push(address);
@@ -97,24 +100,30 @@ impl Bootnodes {
 			.collect()
 	}
 
-	/// It is connected and admitted.
-	pub(crate) fn connected(&mut self, peer: &PeerId) {
-		if let Some(node) = self.nodes.get_mut(peer) {
+	/// It is connected and admitted. It may still refuse this node, so the pauses stay as they are until the
+	/// connection has lasted.
+	pub(crate) fn connected(&mut self, peer: &PeerId, now: Instant) {
+		let Some(node) = self.nodes.get_mut(peer) else { return };
+		if node.failures == 0 || node.failures.is_power_of_two() {
 			tracing::info!(%peer, "joined through bootstrap node");
-			node.backoff = self.min;
-			node.failures = 0;
-			// What ends this connection is news.
-			node.counted = false;
 		}
+		node.since = Some(now);
+		// What ends this connection is news.
+		node.counted = false;
 	}
 
 	/// A dial failed, or the connection ended.
-	pub(crate) fn failed(&mut self, peer: &PeerId, reason: &str) {
+	pub(crate) fn failed(&mut self, peer: &PeerId, reason: &str, now: Instant) {
 		let Some(node) = self.nodes.get_mut(peer) else { return };
 		if std::mem::replace(&mut node.counted, true) {
 			return;
 		}
+		if node.since.take().is_some_and(|since| now.saturating_duration_since(since) >= self.max) {
+			node.backoff = self.min;
+			node.failures = 0;
+		}
 		node.failures = node.failures.saturating_add(1);
+		node.next = node.next.max(now + node.backoff);
 		// The first, then ever more rarely: it may be away for days.
 		if node.failures.is_power_of_two() {
 			tracing::warn!(
@@ -148,25 +157,38 @@ mod tests {
 		assert_eq!((book.addresses.len(), book.order.len()), (PEERS, PEERS));
 	}
 
-	#[test]
-	fn bootnodes_are_dialled_for_ever_with_growing_pauses_until_connected() {
-		let (start, peer) = (Instant::now(), PeerId::random());
-		let mut nodes = Bootnodes::new(Duration::from_secs(1), Duration::from_secs(4));
-		nodes.add(peer, address(1), start);
-		nodes.add(peer, address(2), start);
-		let dials: Vec<u64> = (0..20)
+	/// The seconds of `range` at which the node is dialled while every dial fails at once.
+	fn dials(nodes: &mut Bootnodes, start: Instant, range: std::ops::Range<u64>) -> Vec<u64> {
+		range
 			.filter(|second| {
-				let due = nodes.due(start + Duration::from_secs(*second), |_| false);
-				if let Some((_, addresses)) = due.first() {
+				let now = start + Duration::from_secs(*second);
+				let due = nodes.due(now, |_| false);
+				for (peer, addresses) in &due {
 					assert_eq!(addresses, &[address(1), address(2)]);
+					nodes.failed(peer, "refused", now);
 				}
 				!due.is_empty()
 			})
-			.collect();
-		assert_eq!(dials, [0, 1, 3, 7, 11, 15, 19]);
-		assert!(nodes.due(start + Duration::from_secs(100), |_| true).is_empty());
-		nodes.connected(&peer);
-		assert_eq!(nodes.due(start + Duration::from_secs(100), |_| false).len(), 1);
-		assert_eq!(nodes.due(start + Duration::from_secs(101), |_| false).len(), 1);
+			.collect()
+	}
+
+	#[test]
+	fn bootnodes_are_dialled_for_ever_with_growing_pauses_until_connected() {
+		let (start, peer) = (Instant::now(), PeerId::random());
+		let at = |second| start + Duration::from_secs(second);
+		let mut nodes = Bootnodes::new(Duration::from_secs(1), Duration::from_secs(4));
+		nodes.add(peer, address(1), start);
+		nodes.add(peer, address(2), start);
+		assert_eq!(dials(&mut nodes, start, 0..20), [0, 2, 6, 10, 14, 18]);
+		assert!(nodes.due(at(100), |_| true).is_empty());
+
+		// A connection that ends at once, because that side does not admit this node, does not hurry the next dial.
+		nodes.connected(&peer, at(100));
+		nodes.failed(&peer, "closed", at(101));
+		assert_eq!(dials(&mut nodes, start, 101..110), [105, 109]);
+		// One that lasted does.
+		nodes.connected(&peer, at(110));
+		nodes.failed(&peer, "closed", at(200));
+		assert_eq!(dials(&mut nodes, start, 200..210), [201, 203, 207]);
 	}
 }

@@ -8,7 +8,10 @@ use crate::{
 };
 use cairn_artifacts::Store;
 use cairn_primitives::ArtifactHash;
-use futures::{stream::FuturesOrdered, StreamExt};
+use futures::{
+	stream::{FuturesOrdered, FuturesUnordered},
+	StreamExt,
+};
 use libp2p::PeerId;
 use std::{
 	collections::{BTreeMap, BTreeSet, HashMap},
@@ -27,6 +30,9 @@ use tokio::{
 
 /// Providers that are passed on from Kademlia before the fetch has tried the first of them.
 const PROVIDERS: usize = 32;
+
+/// How long holders of one kind may take to connect before those of the next kind are tried beside them.
+const HEAD_START: Duration = Duration::from_secs(2);
 
 /// How often a busy holder is asked again, without anything having come in between, before the next one's turn.
 const BUSY: u32 = 5;
@@ -405,36 +411,61 @@ impl Fetcher {
 		}
 	}
 
-	/// Asks everybody once: first those whom the caller named, then providers, then whoever is connected.
+	/// Asks everybody once: first those whom the caller named, then providers, then whoever is connected. All are
+	/// connected to at once, so that one that is not there holds nobody up; one at a time transfers.
 	async fn round(&self, hash: ArtifactHash, notes: &Notes) -> Result<Option<Fetched>, Failure> {
 		let mut asked = BTreeSet::from([self.shared.local]);
+		let mut connecting = FuturesUnordered::new();
+		let connect = |peer, route| async move { (peer, route, self.connect(peer).await) };
 		let preferred = lock(&notes.preferred).clone();
 		for key in preferred {
 			match peer_id_of_network_key(key) {
-				Ok(peer) => {
-					if let Some(fetched) =
-						self.ask_peer(hash, peer, Route::Preferred, &mut asked, notes).await?
-					{
-						return Ok(Some(fetched));
-					}
-				},
+				Ok(peer) if asked.insert(peer) => connecting.push(connect(peer, Route::Preferred)),
+				Ok(_) => {},
 				Err(error) => notes.report(None, Route::Preferred, error.into()),
 			}
 		}
-		let (found, mut providers) = mpsc::channel(PROVIDERS);
-		self.send(Command::Providers { hash, found }).await?;
-		while let Some(peer) = providers.recv().await {
-			if let Some(fetched) = self.ask_peer(hash, peer, Route::Provider, &mut asked, notes).await? {
-				return Ok(Some(fetched));
+		// The kind of holders that were tried last.
+		let mut kind = Route::Preferred;
+		let mut providers: Option<mpsc::Receiver<PeerId>> = None;
+		let mut head_start = Box::pin(sleep(HEAD_START));
+		loop {
+			let idle = connecting.is_empty() && providers.is_none();
+			if idle || head_start.is_elapsed() {
+				kind = match kind {
+					Route::Preferred => {
+						let (found, receiver) = mpsc::channel(PROVIDERS);
+						self.send(Command::Providers { hash, found }).await?;
+						providers = Some(receiver);
+						Route::Provider
+					},
+					Route::Provider => {
+						let connected = self.shared.connected.borrow().clone();
+						for peer in connected.into_iter().filter(|peer| asked.insert(*peer)) {
+							connecting.push(connect(peer, Route::Connected));
+						}
+						Route::Connected
+					},
+					Route::Connected if idle => return Ok(None),
+					Route::Connected => Route::Connected,
+				};
+				head_start = Box::pin(sleep(HEAD_START));
+				continue;
+			}
+			tokio::select! {
+				Some((peer, route, connected)) = connecting.next() => {
+					if let Some(fetched) = self.ask_peer(hash, peer, route, connected, notes).await? {
+						return Ok(Some(fetched));
+					}
+				},
+				found = async { providers.as_mut()?.recv().await }, if providers.is_some() => match found {
+					Some(peer) if asked.insert(peer) => connecting.push(connect(peer, Route::Provider)),
+					Some(_) => {},
+					None => providers = None,
+				},
+				() = &mut head_start, if kind != Route::Connected => {},
 			}
 		}
-		let connected = self.shared.connected.borrow().clone();
-		for peer in connected {
-			if let Some(fetched) = self.ask_peer(hash, peer, Route::Connected, &mut asked, notes).await? {
-				return Ok(Some(fetched));
-			}
-		}
-		Ok(None)
 	}
 
 	async fn ask_peer(
@@ -442,17 +473,18 @@ impl Fetcher {
 		hash: ArtifactHash,
 		peer: PeerId,
 		route: Route,
-		asked: &mut BTreeSet<PeerId>,
+		connected: Result<(), Failure>,
 		notes: &Notes,
 	) -> Result<Option<Fetched>, Failure> {
-		if !asked.insert(peer) {
-			return Ok(None);
-		}
 		// The caller of an earlier fetch, or a program beside this one, may have stored it meanwhile.
 		if self.store.contains(&hash) {
 			return Ok(Some(Fetched::AlreadyStored));
 		}
-		match self.transfer(hash, peer, notes).await {
+		let result = match connected {
+			Ok(()) => self.transfer(hash, peer, notes).await,
+			Err(failure) => Err(failure),
+		};
+		match result {
 			Ok(()) => Ok(Some(Fetched::From { peer, route })),
 			Err(Failure::Peer(problem)) => {
 				tracing::debug!(artifact = ?hash, %peer, %route, %problem, "no artifact from this source");
@@ -465,7 +497,6 @@ impl Fetcher {
 
 	/// Transfers the artifact from one peer, going on from where an earlier transfer broke off.
 	async fn transfer(&self, hash: ArtifactHash, peer: PeerId, notes: &Notes) -> Result<(), Failure> {
-		self.connect(peer).await?;
 		let _permit = self.transfers.acquire().await.map_err(|_| Failure::Stopped)?;
 		let slot = self.slot(hash);
 		let mut restarted = false;

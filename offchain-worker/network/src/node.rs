@@ -504,7 +504,7 @@ impl Node {
 				if !self.swarm.is_connected(&peer) =>
 			{
 				let reason = describe(&error);
-				self.bootnodes.failed(&peer, &reason);
+				self.bootnodes.failed(&peer, &reason, Instant::now());
 				self.answer_waiting(&peer, Err(Problem::Dial(reason)));
 			},
 			SwarmEvent::NewListenAddr { address, .. } => {
@@ -563,7 +563,10 @@ impl Node {
 			tracing::debug!(%peer, cause = cause.as_deref().unwrap_or("closed"), "disconnected");
 			self.shared.connected.send_if_modified(|connected| connected.remove(&peer));
 		}
-		self.bootnodes.failed(&peer, cause.as_deref().unwrap_or("the connection closed"));
+		let cause = cause.unwrap_or_else(|| "the connection closed".into());
+		let hint =
+			"if this repeats, it may not admit this device: is it registered and active on this chain?";
+		self.bootnodes.failed(&peer, &format!("{cause}; {hint}"), Instant::now());
 		let problem = match self.gate.standing(&peer, Instant::now()) {
 			Standing::Refused { reason } => Problem::NotAdmitted(reason),
 			Standing::Banned { reason } => Problem::Banned(reason),
@@ -623,7 +626,10 @@ impl Node {
 			tracing::warn!(%peer, %reason, "it cannot be checked whether this peer is an active device; nobody new is admitted meanwhile");
 		}
 		match self.gate.enter(peer, answer, Instant::now()) {
-			Standing::Admitted { .. } => self.admit(peer),
+			Standing::Admitted { .. } => {
+				self.swarm.behaviour_mut().blocked.unblock_peer(peer);
+				self.admit(peer);
+			},
 			Standing::Refused { reason } => {
 				self.shared.counted.refused_peers.add(1);
 				self.expel(peer, &reason);
@@ -650,7 +656,7 @@ impl Node {
 		for (request_id, request, channel) in requests {
 			self.serve(id, request_id, request, channel);
 		}
-		self.bootnodes.connected(&id);
+		self.bootnodes.connected(&id, Instant::now());
 		self.answer_waiting(&id, Ok(()));
 	}
 
@@ -671,23 +677,32 @@ impl Node {
 			self.swarm.behaviour_mut().kad.store_mut().remove_provider(&key, &id);
 		}
 		self.count_records();
-		let Some(peer) = self.peers.get_mut(&id) else {
-			self.swarm.behaviour_mut().blocked.block_peer(id);
-			return;
-		};
+		let Some(peer) = self.peers.get_mut(&id) else { return self.part(id) };
 		if std::mem::replace(&mut peer.admitted, false) {
 			self.shared.connected.send_if_modified(|connected| connected.remove(&id));
 		}
 		peer.records.clear();
 		let requests = std::mem::take(&mut peer.requests);
 		if requests.is_empty() {
-			self.swarm.behaviour_mut().blocked.block_peer(id);
-			return;
+			return self.part(id);
 		}
 		// It asked for something: let it know why it gets nothing before the connection closes.
 		peer.leaving = Some(Instant::now() + TICK * 2);
 		for (request_id, _, channel) in requests {
 			self.refuse(id, request_id, channel, Refusal::NotAdmitted);
+		}
+	}
+
+	/// Closes a peer's connections, and has new ones closed for as long as the gate keeps it out.
+	fn part(&mut self, peer: PeerId) {
+		match self.gate.standing(&peer, Instant::now()) {
+			// The gate's sweep names it when it need no longer be blocked.
+			Standing::Refused { .. } | Standing::Banned { .. } => {
+				self.swarm.behaviour_mut().blocked.block_peer(peer);
+			},
+			Standing::Unknown | Standing::Admitted { .. } => {
+				let _ = self.swarm.disconnect_peer_id(peer);
+			},
 		}
 	}
 
@@ -930,7 +945,7 @@ impl Node {
 		}
 		peer.requests.retain(|(held, ..)| *held != request_id);
 		if peer.leaving.is_some() && !peer.admitted {
-			self.swarm.behaviour_mut().blocked.block_peer(id);
+			self.part(id);
 		}
 	}
 
@@ -997,7 +1012,7 @@ impl Node {
 			}
 		}
 		for peer in left {
-			self.swarm.behaviour_mut().blocked.block_peer(peer);
+			self.part(peer);
 		}
 		for peer in stale {
 			self.check(peer);
@@ -1016,7 +1031,7 @@ impl Node {
 				.build();
 			match self.swarm.dial(options) {
 				Ok(()) | Err(DialError::DialPeerConditionFalse(_)) => {},
-				Err(error) => self.bootnodes.failed(&peer, &describe(&error)),
+				Err(error) => self.bootnodes.failed(&peer, &describe(&error), now),
 			}
 		}
 

@@ -159,6 +159,15 @@ impl Partial {
 	}
 }
 
+impl Drop for Partial {
+	fn drop(&mut self) {
+		// Nobody had anything: leave no empty file behind.
+		if self.len == 0 {
+			let _ = fs::remove_file(&self.path);
+		}
+	}
+}
+
 #[cfg(test)]
 mod tests {
 	#![allow(clippy::unwrap_used)]
@@ -242,10 +251,20 @@ mod tests {
 	}
 
 	#[test]
+	fn partial_without_bytes_leaves_no_file() {
+		let place = place();
+		drop(Partial::open(&place.folder, H256([1; 32]), 9).unwrap());
+		assert_eq!(fs::read_dir(&place.folder).unwrap().count(), 0);
+	}
+
+	#[test]
 	fn only_old_partials_are_swept() {
 		let place = place();
 		let names = [1u8, 2].map(|i| {
-			Partial::open(&place.folder, H256([i; 32]), 9).unwrap();
+			Partial::open(&place.folder, H256([i; 32]), 9)
+				.unwrap()
+				.append(PeerId::random(), b"hello")
+				.unwrap();
 			place.folder.join(crate::identity::hex(&[i; 32]))
 		});
 		let past = SystemTime::now() - Duration::from_secs(7200);

@@ -88,19 +88,27 @@ pub(crate) struct Gate {
 	/// The most verdicts that are kept.
 	capacity: usize,
 	verdicts: HashMap<PeerId, Verdict>,
-	bans: HashMap<PeerId, (Instant, String)>,
+	/// Peers that are kept out whatever the chain says of their keys.
+	kept_out: HashMap<PeerId, KeptOut>,
+}
+
+#[derive(Clone, Debug)]
+struct KeptOut {
+	until: Instant,
+	reason: String,
+	/// For what it did, not for what it is.
+	banned: bool,
 }
 
 impl Gate {
 	pub(crate) fn new(times: GateTimes, capacity: usize) -> Self {
-		Self { times, capacity, verdicts: HashMap::new(), bans: HashMap::new() }
+		Self { times, capacity, verdicts: HashMap::new(), kept_out: HashMap::new() }
 	}
 
 	pub(crate) fn standing(&self, peer: &PeerId, now: Instant) -> Standing {
-		if let Some((until, reason)) = self.bans.get(peer) {
-			if now < *until {
-				return Standing::Banned { reason: reason.clone() };
-			}
+		if let Some(KeptOut { reason, banned, .. }) = self.kept_out.get(peer).filter(|k| now < k.until) {
+			let reason = reason.clone();
+			return if *banned { Standing::Banned { reason } } else { Standing::Refused { reason } };
 		}
 		match self.verdicts.get(peer) {
 			None => Standing::Unknown,
@@ -141,20 +149,27 @@ impl Gate {
 
 	/// Keeps a peer out for what it is, whatever the chain says of its key.
 	pub(crate) fn refuse(&mut self, peer: PeerId, reason: String, now: Instant) {
-		self.verdicts.insert(peer, Verdict::Refused { until: now + self.times.refused_for, reason });
+		self.keep_out(peer, KeptOut { until: now + self.times.refused_for, reason, banned: false });
 	}
 
 	/// Keeps a peer out for what it did.
 	pub(crate) fn ban(&mut self, peer: PeerId, reason: String, now: Instant) {
-		self.bans.insert(peer, (now + self.times.ban_for, reason));
+		self.keep_out(peer, KeptOut { until: now + self.times.ban_for, reason, banned: true });
+	}
+
+	fn keep_out(&mut self, peer: PeerId, new: KeptOut) {
+		let old = self.kept_out.get(&peer);
+		if old.is_none_or(|old| old.until < new.until || (new.banned && !old.banned)) {
+			self.kept_out.insert(peer, new);
+		}
 	}
 
 	/// Forgets what has run out and returns the peers that need no longer be kept out. Of admitted peers that are
 	/// not `connected`, the ones not heard of for longest go when there are more than the capacity.
 	pub(crate) fn sweep(&mut self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<PeerId> {
 		let mut released = Vec::new();
-		self.bans.retain(|peer, (until, _)| {
-			let keep = now < *until;
+		self.kept_out.retain(|peer, kept| {
+			let keep = now < kept.until;
 			if !keep {
 				released.push(*peer);
 			}
@@ -191,7 +206,7 @@ impl Gate {
 
 	/// The peers that are banned.
 	pub(crate) fn banned(&self) -> Vec<PeerId> {
-		self.bans.keys().copied().collect()
+		self.kept_out.iter().filter(|(_, kept)| kept.banned).map(|(peer, _)| *peer).collect()
 	}
 }
 
@@ -262,6 +277,15 @@ mod tests {
 		assert!(gate.sweep(after(now, 599), |_| false).is_empty());
 		assert_eq!(gate.sweep(after(now, 600), |_| false), vec![peer]);
 		assert!(matches!(gate.standing(&peer, after(now, 600)), Standing::Admitted { .. }));
+	}
+
+	#[test]
+	fn a_peer_of_another_chain_is_kept_out_whatever_this_chain_says_of_its_key() {
+		let (mut gate, peer, now) = (gate(), PeerId::random(), Instant::now());
+		gate.refuse(peer, "another chain".into(), now);
+		assert!(matches!(gate.enter(peer, Admission::Admitted, now), Standing::Refused { .. }));
+		assert!(gate.banned().is_empty());
+		assert_eq!(gate.sweep(after(now, 12), |_| false), [peer]);
 	}
 
 	#[test]
