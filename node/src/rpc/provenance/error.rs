@@ -1,0 +1,216 @@
+//! What can go wrong in a `provenance_*` call, and how it is said.
+
+use cairn_primitives::{views::MAX_PAGE, ArtifactHash, DeviceId, ProgrammeId, RecordId, RoundIndex};
+use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
+use serde_json::{json, Value};
+use sp_core::H256;
+
+/// The runtime did not answer.
+pub const RUNTIME_CALL_FAILED: i32 = 9100;
+/// No programme has this number.
+pub const UNKNOWN_PROGRAMME: i32 = 9101;
+/// The programme has not opened this round.
+pub const UNKNOWN_ROUND: i32 = 9102;
+/// No record has this number, no record names this artifact, or no device has this number.
+pub const UNKNOWN_RECORD: i32 = 9103;
+/// A page of a size that is not served was asked for.
+pub const PAGE_SIZE: i32 = 9104;
+/// An argument is not what it has to be.
+pub const MALFORMED: i32 = 9105;
+/// The block is not here, or its state is not.
+pub const UNKNOWN_BLOCK: i32 = 9106;
+
+/// The most characters of a caller's own words that an error repeats.
+const ECHO: usize = 96;
+
+/// Why a `provenance_*` call has no answer. The text is for people: it names the thing and the remedy. The code and
+/// [`Error::data`] are for machines.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+	/// The runtime, or the database under it, failed.
+	#[error(
+		"the runtime did not answer {call} at block {block:?}: {reason}. At an old block the runtime of that time may \
+		 not know the question: ask at a newer one. Otherwise the log of the node says more"
+	)]
+	RuntimeCall {
+		/// The runtime API and its method.
+		call: &'static str,
+		/// The block whose state was asked.
+		block: H256,
+		/// What the node says about it.
+		reason: String,
+	},
+	/// No programme has this number.
+	#[error(
+		"there is no programme {programme} at block {block:?}; provenance_programmes lists the ones that exist"
+	)]
+	UnknownProgramme {
+		/// The number.
+		programme: ProgrammeId,
+		/// The block whose state was asked.
+		block: H256,
+	},
+	/// The programme has not opened this round.
+	#[error(
+		"programme {programme} has no round {round} at block {block:?}; its newest round is {newest}, and \
+		 provenance_currentRound gives the one that runs"
+	)]
+	UnknownRound {
+		/// The programme.
+		programme: ProgrammeId,
+		/// The round asked for.
+		round: RoundIndex,
+		/// The newest round it has.
+		newest: RoundIndex,
+		/// The block whose state was asked.
+		block: H256,
+	},
+	/// No record has this number.
+	#[error("there is no record {record} at block {block:?}; {}", ledger(.count))]
+	UnknownRecord {
+		/// The number.
+		record: RecordId,
+		/// How many records there are, numbered from 0.
+		count: RecordId,
+		/// The block whose state was asked.
+		block: H256,
+	},
+	/// No record names this artifact.
+	#[error(
+		"no record names artifact {artifact:?} at block {block:?}: nobody recorded it up to there. Check the hash (an \
+		 artifact's name is the BLAKE3-256 of its bytes), or ask again when its round is finalised"
+	)]
+	UnknownArtifact {
+		/// The artifact.
+		artifact: ArtifactHash,
+		/// The block whose state was asked.
+		block: H256,
+	},
+	/// No device has this number.
+	#[error(
+		"there is no device {device} at block {block:?}; the event Hardware.DeviceRegistered tells a device its number"
+	)]
+	UnknownDevice {
+		/// The number.
+		device: DeviceId,
+		/// The block whose state was asked.
+		block: H256,
+	},
+	/// A page of a size that is not served was asked for.
+	#[error(
+		"a page holds 1 to {MAX_PAGE} records, not {count}; ask for at most {MAX_PAGE} and read on with the page's \
+		 `next` as the cursor"
+	)]
+	PageSize {
+		/// The size asked for.
+		count: u32,
+	},
+	/// An argument is not what it has to be.
+	#[error("`{argument}` is \"{value}\", which {problem}; {expected}")]
+	Malformed {
+		/// The argument's name.
+		argument: &'static str,
+		/// Its value, shortened when it is long.
+		value: String,
+		/// What is wrong with it.
+		problem: String,
+		/// What it should be.
+		expected: String,
+	},
+	/// The node has no such block.
+	#[error(
+		"this node does not have block {block:?}: it belongs to another chain or fork, or the node has not \
+		 synchronised it yet. Leave `at` out to ask at the best block"
+	)]
+	UnknownBlock {
+		/// The block.
+		block: H256,
+	},
+	/// The node has the block but not its state.
+	#[error(
+		"this node no longer has the state of block {block:?}, which it prunes after a while. Ask an archive node (one \
+		 run with --state-pruning archive), or leave `at` out to ask at the best block"
+	)]
+	PrunedBlock {
+		/// The block.
+		block: H256,
+	},
+}
+
+/// Which records there are.
+fn ledger(count: &RecordId) -> String {
+	match count.checked_sub(1) {
+		None => "the ledger is empty".into(),
+		Some(0) => "the ledger holds record 0 only".into(),
+		Some(last) => format!("the ledger holds records 0 to {last}"),
+	}
+}
+
+impl Error {
+	/// An argument that is not what it has to be. Of a long value only the beginning is repeated.
+	pub fn malformed(
+		argument: &'static str,
+		value: &str,
+		problem: impl Into<String>,
+		expected: impl Into<String>,
+	) -> Self {
+		let mut shown: String = value.chars().take(ECHO).collect();
+		if shown.len() < value.len() {
+			shown.push('…');
+		}
+		Self::Malformed { argument, value: shown, problem: problem.into(), expected: expected.into() }
+	}
+
+	/// The JSON-RPC error code.
+	pub const fn code(&self) -> i32 {
+		match self {
+			Self::RuntimeCall { .. } => RUNTIME_CALL_FAILED,
+			Self::UnknownProgramme { .. } => UNKNOWN_PROGRAMME,
+			Self::UnknownRound { .. } => UNKNOWN_ROUND,
+			Self::UnknownRecord { .. } | Self::UnknownArtifact { .. } | Self::UnknownDevice { .. } => {
+				UNKNOWN_RECORD
+			},
+			Self::PageSize { .. } => PAGE_SIZE,
+			Self::Malformed { .. } => MALFORMED,
+			Self::UnknownBlock { .. } | Self::PrunedBlock { .. } => UNKNOWN_BLOCK,
+		}
+	}
+
+	/// The same facts as in the text, as the JSON-RPC error's `data`. `reason` tells apart what shares a code.
+	pub fn data(&self) -> Value {
+		match self {
+			Self::RuntimeCall { call, block, reason } => {
+				json!({ "reason": "runtimeCallFailed", "call": call, "block": block, "detail": reason })
+			},
+			Self::UnknownProgramme { programme, block } => {
+				json!({ "reason": "unknownProgramme", "programme": programme, "block": block })
+			},
+			Self::UnknownRound { programme, round, newest, block } => json!({
+				"reason": "unknownRound", "programme": programme, "round": round, "newest": newest, "block": block,
+			}),
+			Self::UnknownRecord { record, count, block } => {
+				json!({ "reason": "unknownRecord", "record": record, "count": count, "block": block })
+			},
+			Self::UnknownArtifact { artifact, block } => {
+				json!({ "reason": "unknownArtifact", "artifact": artifact, "block": block })
+			},
+			Self::UnknownDevice { device, block } => {
+				json!({ "reason": "unknownDevice", "device": device, "block": block })
+			},
+			Self::PageSize { count } => {
+				json!({ "reason": "pageSize", "count": count, "max": MAX_PAGE })
+			},
+			Self::Malformed { argument, value, problem, expected } => json!({
+				"reason": "malformed", "argument": argument, "value": value, "problem": problem, "expected": expected,
+			}),
+			Self::UnknownBlock { block } => json!({ "reason": "unknownBlock", "block": block }),
+			Self::PrunedBlock { block } => json!({ "reason": "prunedBlock", "block": block }),
+		}
+	}
+}
+
+impl From<Error> for ErrorObjectOwned {
+	fn from(error: Error) -> Self {
+		ErrorObject::owned(error.code(), error.to_string(), Some(error.data()))
+	}
+}

@@ -1,0 +1,730 @@
+#![allow(clippy::unwrap_used)]
+
+use super::{error::*, *};
+use cairn_primitives::{
+	views::{CommitInfo, MemberInfo, Phase, ProgrammeState},
+	AggregationRule, ArtifactHash, DeviceClass, DeviceState, Record, RecordKind, RecordRange, Schedule,
+};
+use serde_json::{json, Value};
+use sp_blockchain::Info;
+use sp_core::crypto::Ss58Codec;
+use sp_runtime::{
+	generic,
+	traits::{BlakeTwo256, NumberFor},
+	OpaqueExtrinsic,
+};
+
+type Block = generic::Block<generic::Header<BlockNumber, BlakeTwo256>, OpaqueExtrinsic>;
+
+/// The best block.
+const BEST: H256 = H256([0xbb; 32]);
+/// A block further back; only record 0 existed then.
+const EARLY: H256 = H256([0xee; 32]);
+/// A block whose header is here and whose state is not.
+const PRUNED: H256 = H256([0xdd; 32]);
+/// A block at which the runtime traps.
+const TRAPS: H256 = H256([0xcc; 32]);
+/// A block that the database cannot read.
+const BROKEN: H256 = H256([0xaa; 32]);
+
+/// How many records the ledger holds: more than two pages.
+const RECORDS: u64 = 250;
+/// Alice's development account.
+const ALICE: &str = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
+
+fn alice() -> AccountId32 {
+	AccountId32::from_ss58check(ALICE).unwrap()
+}
+
+fn artifact(id: u64) -> ArtifactHash {
+	ArtifactHash::from_low_u64_be(0x0a00_0000 + id)
+}
+
+fn record(id: u64) -> Record<AccountId32, BlockNumber> {
+	Record {
+		kind: if id == 0 { RecordKind::Weights } else { RecordKind::Update },
+		artifact: artifact(id),
+		base: id.checked_sub(1),
+		inputs: None,
+		producer: (id > 0).then(alice),
+		device: (id > 0).then_some(3),
+		programme: 0,
+		round: (id > 0).then_some(id as u32),
+		block: id as u32,
+	}
+}
+
+fn programme_info() -> ProgrammeInfo<AccountId32, Balance> {
+	ProgrammeInfo {
+		id: 0,
+		name: b"digits".to_vec(),
+		state: ProgrammeState::Open,
+		config: H256([1; 32]),
+		genesis_weights: artifact(0),
+		weights: artifact(RECORDS - 1),
+		weights_record: RECORDS - 1,
+		rule: AggregationRule::TrimmedMean { trim: 1 },
+		schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8 },
+		committee_size: 3,
+		min_updates: 3,
+		target_updates: 5,
+		max_updates: 64,
+		max_samples: 100_000,
+		max_local_steps: 10_000,
+		rounds: 10,
+		finalised: 1,
+		round: 1,
+		reward_per_round: 1_000_000_000_000_000,
+		pot: alice(),
+		pot_free: u128::MAX,
+		committee_share: Default::default(),
+	}
+}
+
+fn round_info(index: u32) -> RoundInfo {
+	RoundInfo {
+		programme: 0,
+		index,
+		attempt: 0,
+		phase: Phase::Reveal,
+		deadline: Some(40),
+		opened: 7,
+		base: artifact(0),
+		base_record: 0,
+		commit_count: 1,
+		commits: vec![CommitInfo {
+			index: 0,
+			producer: alice(),
+			device: 3,
+			artifact: artifact(1),
+			samples: 10,
+			local_steps: 5,
+		}],
+		committee: vec![MemberInfo {
+			account: alice(),
+			bitmap: Some(vec![0x01]),
+			committed: true,
+			revealed: Some(artifact(2)),
+			outcome: None,
+		}],
+		included: vec![0x01],
+		result: None,
+		result_record: None,
+		updates: Some(RecordRange { first: 1, count: 1 }),
+		failure: None,
+	}
+}
+
+/// The runtime's answers at one block; an error where it gives none.
+struct Mock;
+
+impl Mock {
+	fn alive(at: H256) -> Result<(), ApiError> {
+		if [BEST, EARLY].contains(&at) {
+			Ok(())
+		} else if at == PRUNED {
+			// As the client says it.
+			Err(ApiError::UnknownBlock(format!("State already discarded for {at:?}")))
+		} else {
+			Err(ApiError::Application("the runtime trapped".into()))
+		}
+	}
+
+	/// How many records there are at a block.
+	fn records(at: H256) -> u64 {
+		if at == EARLY {
+			1
+		} else {
+			RECORDS
+		}
+	}
+}
+
+sp_api::mock_impl_runtime_apis! {
+	impl TrainingRuntimeApi<Block, AccountId32, Balance, BlockNumber> for Mock {
+		#[advanced]
+		fn programmes(at: H256) -> Result<Vec<ProgrammeId>, ApiError> {
+			Mock::alive(at)?;
+			Ok(vec![0, 4])
+		}
+
+		#[advanced]
+		fn programme(
+			at: H256,
+			id: ProgrammeId,
+		) -> Result<Option<ProgrammeInfo<AccountId32, Balance>>, ApiError> {
+			Mock::alive(at)?;
+			// Programme 4 has no running round.
+			Ok([0, 4].contains(&id).then(|| ProgrammeInfo { id, ..programme_info() }))
+		}
+
+		#[advanced]
+		fn current_round(at: H256, programme: ProgrammeId) -> Result<Option<RoundInfo>, ApiError> {
+			Mock::alive(at)?;
+			Ok((programme == 0).then(|| round_info(1)))
+		}
+
+		#[advanced]
+		fn round(at: H256, programme: ProgrammeId, index: u32) -> Result<Option<RoundInfo>, ApiError> {
+			Mock::alive(at)?;
+			Ok((programme == 0 && index <= 1).then(|| round_info(index)))
+		}
+
+		fn aggregators() -> Vec<AccountId32> {
+			vec![alice()]
+		}
+	}
+
+	impl ProvenanceRuntimeApi<Block, AccountId32, BlockNumber> for Mock {
+		#[advanced]
+		fn record_count(at: H256) -> Result<RecordId, ApiError> {
+			Mock::alive(at)?;
+			Ok(Mock::records(at))
+		}
+
+		#[advanced]
+		fn record(at: H256, id: RecordId) -> Result<Option<Record<AccountId32, BlockNumber>>, ApiError> {
+			Mock::alive(at)?;
+			Ok((id < Mock::records(at)).then(|| record(id)))
+		}
+
+		#[advanced]
+		fn record_of(at: H256, hash: ArtifactHash) -> Result<Option<RecordId>, ApiError> {
+			Mock::alive(at)?;
+			Ok((0..Mock::records(at)).find(|id| artifact(*id) == hash))
+		}
+
+		#[advanced]
+		fn lineage(
+			at: H256,
+			from: RecordId,
+			limit: u32,
+		) -> Result<Option<LineagePage<AccountId32, BlockNumber>>, ApiError> {
+			Mock::alive(at)?;
+			if from >= Mock::records(at) {
+				return Ok(None);
+			}
+			let records: Vec<_> = (0..=from)
+				.rev()
+				.take(limit as usize)
+				.map(|id| RecordInfo { id, record: record(id) })
+				.collect();
+			let next = (from + 1).checked_sub(records.len() as u64 + 1);
+			Ok(Some(LineagePage { records, next }))
+		}
+	}
+
+	impl HardwareRuntimeApi<Block, AccountId32> for Mock {
+		#[advanced]
+		fn device(at: H256, id: DeviceId) -> Result<Option<DeviceInfo<AccountId32>>, ApiError> {
+			Mock::alive(at)?;
+			Ok((id == 3).then(|| DeviceInfo {
+				id,
+				site: 1,
+				account: alice(),
+				class: DeviceClass::Cpu,
+				memory_mib: 2048,
+				state: DeviceState::Active,
+				network_key: Some([0x1f; 32]),
+			}))
+		}
+
+		fn device_of(_account: AccountId32) -> Option<DeviceInfo<AccountId32>> {
+			None
+		}
+
+		fn device_of_network_key(_network_key: [u8; 32]) -> Option<DeviceInfo<AccountId32>> {
+			None
+		}
+	}
+
+	impl RewardsRuntimeApi<Block, AccountId32, Balance> for Mock {
+		#[advanced]
+		fn rewards(
+			at: H256,
+			_programme: ProgrammeId,
+			account: AccountId32,
+		) -> Result<RewardInfo<Balance>, ApiError> {
+			Mock::alive(at)?;
+			let points = if account == alice() { u128::MAX } else { 0 };
+			Ok(RewardInfo { points, claimable: 12, claimed: 0 })
+		}
+
+		fn bonded(_account: AccountId32) -> Balance {
+			0
+		}
+	}
+}
+
+/// A client with the five blocks above.
+struct MockClient;
+
+impl ProvideRuntimeApi<Block> for MockClient {
+	type Api = Mock;
+
+	fn runtime_api(&self) -> ApiRef<'_, Mock> {
+		Mock.into()
+	}
+}
+
+impl HeaderBackend<Block> for MockClient {
+	fn header(&self, _hash: H256) -> sp_blockchain::Result<Option<<Block as BlockT>::Header>> {
+		Ok(None)
+	}
+
+	fn info(&self) -> Info<Block> {
+		Info {
+			best_hash: BEST,
+			best_number: 300,
+			genesis_hash: H256::zero(),
+			finalized_hash: EARLY,
+			finalized_number: 290,
+			finalized_state: None,
+			number_leaves: 1,
+			block_gap: None,
+		}
+	}
+
+	fn status(&self, hash: H256) -> sp_blockchain::Result<BlockStatus> {
+		if hash == BROKEN {
+			Err(sp_blockchain::Error::Backend("disk error".into()))
+		} else if [BEST, EARLY, PRUNED, TRAPS].contains(&hash) {
+			Ok(BlockStatus::InChain)
+		} else {
+			Ok(BlockStatus::Unknown)
+		}
+	}
+
+	fn number(&self, _hash: H256) -> sp_blockchain::Result<Option<NumberFor<Block>>> {
+		Ok(None)
+	}
+
+	fn hash(&self, _number: NumberFor<Block>) -> sp_blockchain::Result<Option<H256>> {
+		Ok(None)
+	}
+}
+
+/// A JSON-RPC error as it goes over the wire.
+#[derive(Debug, serde::Deserialize)]
+struct WireError {
+	code: i32,
+	message: String,
+	data: Value,
+}
+
+/// Calls a method as a client does, with JSON on both sides.
+async fn ask(method: &str, params: Value) -> Result<Value, WireError> {
+	let module = Provenance::<_, Block>::new(Arc::new(MockClient)).into_rpc();
+	let request =
+		json!({ "jsonrpc": "2.0", "id": 1, "method": format!("provenance_{method}"), "params": params });
+	let (answer, _) = module.raw_json_request(&request.to_string(), 1).await.unwrap();
+	let mut answer: Value = serde_json::from_str(&answer).unwrap();
+	match answer.get_mut("error") {
+		Some(error) => Err(serde_json::from_value(error.take()).unwrap()),
+		None => Ok(answer["result"].take()),
+	}
+}
+
+async fn refused(method: &str, params: Value) -> WireError {
+	ask(method, params).await.unwrap_err()
+}
+
+fn hex(hash: H256) -> String {
+	format!("{hash:?}")
+}
+
+/// Every method with arguments that are good at [`BEST`], without `at`.
+fn good_calls() -> Vec<(&'static str, Vec<Value>)> {
+	vec![
+		("programmes", vec![]),
+		("programme", vec![json!(0)]),
+		("currentRound", vec![json!(0)]),
+		("round", vec![json!(0), json!(1)]),
+		("record", vec![json!(0)]),
+		("recordByArtifact", vec![json!(hex(artifact(0)))]),
+		("lineage", vec![json!(hex(artifact(0))), Value::Null, Value::Null]),
+		("rewards", vec![json!(0), json!(ALICE)]),
+		("device", vec![json!(3)]),
+	]
+}
+
+fn at(mut params: Vec<Value>, block: &str) -> Value {
+	params.push(json!(block));
+	Value::Array(params)
+}
+
+#[tokio::test]
+async fn every_method_answers_with_and_without_a_block() {
+	for (method, params) in good_calls() {
+		let best = ask(method, json!(params)).await.unwrap();
+		assert_eq!(ask(method, at(params, &hex(BEST))).await.unwrap(), best, "{method}");
+	}
+}
+
+#[tokio::test]
+async fn the_methods_are_those_of_the_contract_and_no_others() {
+	let module = Provenance::<_, Block>::new(Arc::new(MockClient)).into_rpc();
+	let mut names: Vec<_> = module.method_names().map(|n| n.to_string()).collect();
+	names.sort();
+	let mut expected: Vec<_> = good_calls().iter().map(|(m, _)| format!("provenance_{m}")).collect();
+	expected.sort();
+	assert_eq!(names, expected);
+}
+
+#[tokio::test]
+async fn a_failing_runtime_is_9100_in_every_method() {
+	for (method, params) in good_calls() {
+		let error = refused(method, at(params, &hex(TRAPS))).await;
+		assert_eq!(error.code, RUNTIME_CALL_FAILED, "{method}");
+		assert!(error.message.contains("the runtime trapped"), "{method}: {}", error.message);
+		assert!(error.message.contains(&hex(TRAPS)), "{method}: {}", error.message);
+		assert_eq!(error.data["block"], json!(TRAPS));
+	}
+}
+
+#[tokio::test]
+async fn a_failing_database_is_9100() {
+	let error = refused("programmes", json!([hex(BROKEN)])).await;
+	assert_eq!(error.code, RUNTIME_CALL_FAILED);
+	assert!(error.message.contains("disk error"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn an_unknown_programme_is_9101_in_every_method_that_takes_one() {
+	for (method, params) in [
+		("programme", json!([7])),
+		("currentRound", json!([7])),
+		("round", json!([7, 0])),
+		("rewards", json!([7, ALICE])),
+	] {
+		let error = refused(method, params).await;
+		assert_eq!(error.code, UNKNOWN_PROGRAMME, "{method}");
+		assert!(error.message.contains("no programme 7"), "{method}: {}", error.message);
+		assert!(error.message.contains("provenance_programmes"), "{method}: {}", error.message);
+		assert_eq!(error.data, json!({ "reason": "unknownProgramme", "programme": 7, "block": BEST }));
+	}
+}
+
+#[tokio::test]
+async fn an_unknown_round_is_9102_and_says_the_newest() {
+	let error = refused("round", json!([0, 9])).await;
+	assert_eq!(error.code, UNKNOWN_ROUND);
+	assert!(error.message.contains("no round 9"), "{}", error.message);
+	assert!(error.message.contains("newest round is 1"), "{}", error.message);
+	assert_eq!(
+		error.data,
+		json!({ "reason": "unknownRound", "programme": 0, "round": 9, "newest": 1, "block": BEST })
+	);
+}
+
+#[tokio::test]
+async fn a_programme_without_a_running_round_has_null_as_its_current_round() {
+	assert_eq!(ask("currentRound", json!([4])).await.unwrap(), Value::Null);
+}
+
+#[tokio::test]
+async fn an_unknown_record_is_9103_and_says_which_exist() {
+	let error = refused("record", json!([RECORDS])).await;
+	assert_eq!(error.code, UNKNOWN_RECORD);
+	assert!(error.message.contains("no record 250"), "{}", error.message);
+	assert!(error.message.contains("records 0 to 249"), "{}", error.message);
+	assert_eq!(
+		error.data,
+		json!({ "reason": "unknownRecord", "record": RECORDS, "count": RECORDS, "block": BEST })
+	);
+}
+
+#[test]
+fn an_unknown_record_in_a_short_ledger_reads_well() {
+	let text = |count| Error::UnknownRecord { record: 5, count, block: BEST }.to_string();
+	assert!(text(0).ends_with("the ledger is empty"));
+	assert!(text(1).ends_with("the ledger holds record 0 only"));
+	assert!(text(2).ends_with("the ledger holds records 0 to 1"));
+}
+
+#[tokio::test]
+async fn an_artifact_that_nobody_recorded_is_9103() {
+	let unknown = hex(H256([9; 32]));
+	for (method, params) in [
+		("recordByArtifact", json!([unknown])),
+		("lineage", json!([unknown])),
+		("lineage", json!([unknown, 5])),
+	] {
+		let error = refused(method, params).await;
+		assert_eq!(error.code, UNKNOWN_RECORD, "{method}");
+		assert!(error.message.contains(&unknown), "{method}: {}", error.message);
+		assert_eq!(error.data["reason"], "unknownArtifact");
+		assert_eq!(error.data["artifact"], json!(unknown));
+	}
+}
+
+#[tokio::test]
+async fn an_unknown_device_is_9103() {
+	let error = refused("device", json!([8])).await;
+	assert_eq!(error.code, UNKNOWN_RECORD);
+	assert!(error.message.contains("no device 8"), "{}", error.message);
+	assert_eq!(error.data, json!({ "reason": "unknownDevice", "device": 8, "block": BEST }));
+}
+
+#[tokio::test]
+async fn a_page_over_the_cap_or_empty_is_9104() {
+	for count in [0, MAX_PAGE + 1, u32::MAX] {
+		let error = refused("lineage", json!([hex(artifact(9)), null, count])).await;
+		assert_eq!(error.code, PAGE_SIZE, "{count}");
+		assert!(error.message.contains(&format!("not {count}")), "{}", error.message);
+		assert!(error.message.contains("1 to 100"), "{}", error.message);
+		assert_eq!(error.data, json!({ "reason": "pageSize", "count": count, "max": MAX_PAGE }));
+	}
+}
+
+#[tokio::test]
+async fn a_page_at_the_cap_is_served_and_is_the_default() {
+	let model = hex(artifact(RECORDS - 1));
+	let full = ask("lineage", json!([model, null, MAX_PAGE])).await.unwrap();
+	assert_eq!(full["records"].as_array().unwrap().len(), MAX_PAGE as usize);
+	assert_eq!(ask("lineage", json!([model])).await.unwrap(), full);
+}
+
+#[tokio::test]
+async fn paging_to_the_end_gives_every_record_once() {
+	let model = hex(artifact(RECORDS - 1));
+	for count in [1, 7, 99, 100] {
+		let mut seen = Vec::new();
+		let mut cursor = Value::Null;
+		loop {
+			let page = ask("lineage", json!([model, cursor, count])).await.unwrap();
+			let page: LineagePage<AccountId32, BlockNumber> = serde_json::from_value(page).unwrap();
+			assert!(page.records.len() <= count);
+			seen.extend(page.records);
+			match page.next {
+				Some(next) => cursor = json!(next),
+				None => break,
+			}
+		}
+		let whole: Vec<_> = (0..RECORDS).rev().map(|id| RecordInfo { id, record: record(id) }).collect();
+		assert_eq!(seen, whole, "page size {count}");
+	}
+}
+
+#[tokio::test]
+async fn a_cursor_from_a_newer_lineage_is_9105() {
+	let error = refused("lineage", json!([hex(artifact(10)), 11])).await;
+	assert_eq!(error.code, MALFORMED);
+	assert_eq!(error.data["argument"], "cursor");
+	assert!(error.message.contains("newer than record 10"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn malformed_hex_is_9105_and_names_argument_value_and_form() {
+	let ok = hex(artifact(0));
+	let bad = [
+		("", "does not begin with 0x"),
+		("0x", "has 0 hex digits"),
+		("12", "does not begin with 0x"),
+		(&ok[2..], "does not begin with 0x"),
+		(&ok[..65], "has 63 hex digits"),
+		(&format!("{ok}0"), "has 65 hex digits"),
+		(&ok.replace("0a", "0g"), "has 'g' among its digits"),
+		(&format!("{} ", &ok[..65]), "has ' ' among its digits"),
+		("0xé", "has 'é' among its digits"),
+		(&ok.replace("0x", "0X"), "does not begin with 0x"),
+	];
+	for (value, problem) in bad {
+		for (method, params, argument) in [
+			("recordByArtifact", json!([value]), "hash"),
+			("lineage", json!([value, null, 10]), "hash"),
+			("programmes", json!([value]), "at"),
+			("device", json!([3, value]), "at"),
+		] {
+			let error = refused(method, params).await;
+			assert_eq!(error.code, MALFORMED, "{method} {value}");
+			assert!(
+				error.message.starts_with(&format!("`{argument}` is \"{value}\", which {problem}")),
+				"{}",
+				error.message
+			);
+			assert!(error.message.contains("0x and then 64 hex digits"), "{}", error.message);
+			assert_eq!(error.data["argument"], argument);
+			assert_eq!(error.data["value"], value);
+		}
+	}
+}
+
+#[tokio::test]
+async fn hex_in_upper_case_is_the_same_hash() {
+	let upper = hex(artifact(171)).to_uppercase().replace("0X", "0x");
+	assert_eq!(ask("recordByArtifact", json!([upper])).await.unwrap()["id"], 171);
+}
+
+#[tokio::test]
+async fn malformed_addresses_are_9105_and_say_what_is_wrong() {
+	let polkadot = alice().to_ss58check_with_version(0u16.into());
+	let key = hex(H256(alice().into()));
+	let mistyped = ALICE.replace("utQY", "utQZ");
+	let bad = [
+		("".to_string(), "length".to_string()),
+		("5Grwva0".into(), "base58".into()),
+		("5Grwva".into(), "length".into()),
+		(ALICE[1..].into(), "wrong checksum".into()),
+		(ALICE.repeat(2), "too long".into()),
+		(mistyped, "wrong checksum".into()),
+		(polkadot, format!("SS58 prefix 0; on this chain the same key has the address {ALICE}")),
+		(key, format!("is a public key in hex; its address is {ALICE}")),
+		("0x12".into(), "is hex, not an address".into()),
+	];
+	for (value, problem) in bad {
+		let error = refused("rewards", json!([0, value])).await;
+		assert_eq!(error.code, MALFORMED, "{value}");
+		assert!(error.message.contains("`account` is"), "{}", error.message);
+		assert!(error.message.contains("SS58 address with prefix 42"), "{}", error.message);
+		assert!(error.data["problem"].as_str().unwrap().contains(&problem), "{}", error.message);
+		assert_eq!(error.data["value"], value);
+	}
+}
+
+#[tokio::test]
+async fn a_long_argument_is_not_echoed_in_full() {
+	for (method, params) in [
+		("recordByArtifact", json!(["ä".repeat(100_000)])),
+		("rewards", json!([0, "5".repeat(1_000_000)])),
+		("rewards", json!([0, format!("0x{}", "5".repeat(1_000_000))])),
+		("programmes", json!(["0x5".repeat(100_000)])),
+	] {
+		let error = refused(method, params).await;
+		assert_eq!(error.code, MALFORMED);
+		assert!(error.message.len() < 1000, "{}", error.message.len());
+		assert!(error.data.to_string().len() < 1000);
+	}
+}
+
+#[tokio::test]
+async fn an_unknown_block_is_9106() {
+	let stranger = H256([5; 32]);
+	for (method, params) in good_calls() {
+		let error = refused(method, at(params, &hex(stranger))).await;
+		assert_eq!(error.code, UNKNOWN_BLOCK, "{method}");
+		assert!(error.message.contains(&hex(stranger)), "{method}: {}", error.message);
+		assert_eq!(error.data, json!({ "reason": "unknownBlock", "block": stranger }));
+	}
+}
+
+#[tokio::test]
+async fn a_pruned_block_is_9106_and_names_the_archive_node() {
+	for (method, params) in good_calls() {
+		let error = refused(method, at(params, &hex(PRUNED))).await;
+		assert_eq!(error.code, UNKNOWN_BLOCK, "{method}");
+		assert!(error.message.contains("archive node"), "{method}: {}", error.message);
+		assert_eq!(error.data, json!({ "reason": "prunedBlock", "block": PRUNED }));
+	}
+}
+
+#[tokio::test]
+async fn an_earlier_block_answers_from_its_own_state() {
+	let early = hex(EARLY);
+	assert_eq!(ask("record", json!([0, early])).await.unwrap()["id"], 0);
+	let error = refused("record", json!([1, early])).await;
+	assert_eq!(error.code, UNKNOWN_RECORD);
+	assert_eq!(error.data["block"], json!(EARLY));
+	assert_eq!(error.data["count"], 1);
+}
+
+#[tokio::test]
+async fn arguments_of_the_wrong_type_are_invalid_params() {
+	for (method, params) in [
+		("programme", json!(["zero"])),
+		("programme", json!([-1])),
+		("programme", json!([])),
+		("round", json!([0])),
+		("record", json!([1.5])),
+		("recordByArtifact", json!([7])),
+		("device", json!([4_294_967_296u64])),
+	] {
+		let module = Provenance::<_, Block>::new(Arc::new(MockClient)).into_rpc();
+		let request =
+			json!({ "jsonrpc": "2.0", "id": 1, "method": format!("provenance_{method}"), "params": params });
+		let (answer, _) = module.raw_json_request(&request.to_string(), 1).await.unwrap();
+		let answer: Value = serde_json::from_str(&answer).unwrap();
+		assert_eq!(answer["error"]["code"], -32602, "{method} {params}");
+	}
+}
+
+#[tokio::test]
+async fn a_programme_reads_as_names_hex_ss58_and_decimal_strings() {
+	let json = ask("programme", json!([0])).await.unwrap();
+	assert_eq!(json["name"], "digits");
+	assert_eq!(json["state"], "open");
+	assert_eq!(json["config"], format!("0x{}", "01".repeat(32)));
+	assert_eq!(json["weightsRecord"], RECORDS - 1);
+	assert_eq!(json["rule"], json!({ "trimmedMean": { "trim": 1 } }));
+	assert_eq!(json["rewardPerRound"], "1000000000000000");
+	assert_eq!(json["potFree"], u128::MAX.to_string());
+	assert_eq!(json["pot"], ALICE);
+	assert_eq!(
+		serde_json::from_value::<ProgrammeInfo<AccountId32, Balance>>(json).unwrap(),
+		programme_info()
+	);
+}
+
+#[tokio::test]
+async fn a_round_reads_as_hex_and_ss58() {
+	let json = ask("round", json!([0, 1])).await.unwrap();
+	assert_eq!(json["phase"], "reveal");
+	assert_eq!(json["commits"][0]["producer"], ALICE);
+	assert_eq!(json["commits"][0]["artifact"], hex(artifact(1)));
+	assert_eq!(json["committee"][0]["account"], ALICE);
+	assert_eq!(json["committee"][0]["bitmap"], "0x01");
+	assert_eq!(json["committee"][0]["revealed"], hex(artifact(2)));
+	assert_eq!(json["included"], "0x01");
+	assert_eq!(json["result"], Value::Null);
+	assert_eq!(serde_json::from_value::<RoundInfo>(json).unwrap(), round_info(1));
+}
+
+#[tokio::test]
+async fn a_record_reads_as_hex_and_ss58() {
+	let json = ask("record", json!([5])).await.unwrap();
+	assert_eq!(json["id"], 5);
+	assert_eq!(json["record"]["artifact"], hex(artifact(5)));
+	assert_eq!(json["record"]["producer"], ALICE);
+	assert_eq!(json, ask("recordByArtifact", json!([hex(artifact(5))])).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_device_and_rewards_read_as_hex_ss58_and_decimal_strings() {
+	let device = ask("device", json!([3])).await.unwrap();
+	assert_eq!(device["networkKey"], format!("0x{}", "1f".repeat(32)));
+	assert_eq!(device["account"], ALICE);
+	assert_eq!(device["class"], "cpu");
+
+	let rewards = ask("rewards", json!([0, ALICE])).await.unwrap();
+	assert_eq!(rewards, json!({ "points": u128::MAX.to_string(), "claimable": "12", "claimed": "0" }));
+}
+
+#[tokio::test]
+async fn no_answer_holds_a_byte_array() {
+	/// Whether a list of two numbers or more, all below 256, is somewhere inside.
+	fn byte_array(value: &Value) -> bool {
+		match value {
+			Value::Array(items) => {
+				(items.len() > 1 && items.iter().all(|i| i.as_u64().is_some_and(|n| n < 256)))
+					|| items.iter().any(byte_array)
+			},
+			Value::Object(fields) => fields.values().any(byte_array),
+			_ => false,
+		}
+	}
+	assert!(byte_array(&json!({ "a": [{ "b": [1, 255] }] })));
+	for (method, params) in good_calls() {
+		// A list of programme numbers is a list of numbers.
+		if method != "programmes" {
+			let answer = ask(method, json!(params)).await.unwrap();
+			assert!(!byte_array(&answer), "{method}: {answer}");
+		}
+	}
+}
+
+#[tokio::test]
+async fn arguments_may_be_given_by_name() {
+	assert_eq!(ask("record", json!({ "id": 5 })).await.unwrap()["id"], 5);
+	let page = ask("lineage", json!({ "hash": hex(artifact(5)), "count": 2 })).await.unwrap();
+	assert_eq!(page["next"], 3);
+}
