@@ -55,7 +55,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 async fn plain(net: &Devnet, config: &cairn_primitives::H256) -> Result<Vec<f64>> {
 	let config = net.artifact(config)?.display().to_string();
 	let mut seconds = Vec::new();
-	for worker in net.workers() {
+	for worker in net.workers().iter().filter(|w| w.trainer) {
 		net.ui().status(format!("the same local steps in plain libtorch, {}", worker.name));
 		let mut args = vec!["bench-plain".to_string(), "--config".into(), config.clone()];
 		// Its data, its partition and its number of threads; nothing of the network.

@@ -62,10 +62,11 @@ pub struct Builder {
 	validators: usize,
 	workers: usize,
 	aggregators: usize,
+	aggregators_only: usize,
 	spares: usize,
 	rounds: u32,
 	seed: u64,
-	alpha: Option<f64>,
+	alpha: f64,
 	local_steps: Option<u32>,
 	model: Model,
 	rule: AggregationRule,
@@ -92,10 +93,12 @@ impl Builder {
 	setters! {
 		/// How many validators; 3.
 		validators: usize,
-		/// How many workers, all of them trainers; 5.
+		/// How many workers; 5.
 		workers: usize,
-		/// How many of the workers are aggregators, too; 3.
+		/// How many of the workers are aggregators, the first ones; 3.
 		aggregators: usize,
+		/// How many of the aggregators, the last ones, do not train; 0.
+		aggregators_only: usize,
 		/// How many further workers get keys and funds, but are neither registered nor started; 0. They come after the
 		/// others.
 		spares: usize,
@@ -103,8 +106,8 @@ impl Builder {
 		rounds: u32,
 		/// Seed of the data's partition and of the genesis weights; 1.
 		seed: u64,
-		/// Dirichlet parameter of the partition; the worker's default when `None`.
-		alpha: Option<f64>,
+		/// Dirichlet parameter of the partition: how unlike the trainers' data are; 0.5.
+		alpha: f64,
 		/// Local steps per round; the model file's when `None`.
 		local_steps: Option<u32>,
 		/// What is trained; the perceptron.
@@ -113,9 +116,9 @@ impl Builder {
 		rule: AggregationRule,
 		/// The windows of a round, in blocks; 20, 8, 8 and 8.
 		schedule: Schedule,
-		/// The least updates of a round; three fifths of the workers when `None`.
+		/// The least updates of a round; three fifths of the trainers when `None`.
 		min_updates: Option<u32>,
-		/// The commits at which the commit window closes early; as many as there are workers when `None`.
+		/// The commits at which the commit window closes early; as many as there are trainers when `None`.
 		target_updates: Option<u32>,
 		/// Aggregators drawn per round; at most 3 of those there are when `None`.
 		committee: Option<u32>,
@@ -129,12 +132,25 @@ impl Builder {
 		ui: Ui,
 	}
 
+	fn trainers(&self) -> usize {
+		self.workers.saturating_sub(self.aggregators_only)
+	}
+
+	/// A worker's number among the trainers; `None` when it only aggregates.
+	fn trainer(&self, index: usize) -> Option<usize> {
+		if index >= self.aggregators {
+			Some(index - self.aggregators_only)
+		} else {
+			(index < self.aggregators - self.aggregators_only).then_some(index)
+		}
+	}
+
 	fn committee_size(&self) -> u32 {
 		self.committee.unwrap_or((self.aggregators as u32).min(3))
 	}
 
 	fn least_updates(&self) -> u32 {
-		let three_fifths = (self.workers as u32 * 3).div_ceil(5).max(1);
+		let three_fifths = (self.trainers() as u32 * 3).div_ceil(5).max(1);
 		self.min_updates.unwrap_or(three_fifths.max(self.rule.min_updates()))
 	}
 
@@ -153,21 +169,29 @@ impl Builder {
 			self.workers
 		);
 		ensure!(
+			self.aggregators_only <= self.aggregators && self.trainers() >= 1,
+			"{} aggregators that do not train leave no trainer, or are more than the {} aggregators",
+			self.aggregators_only,
+			self.aggregators
+		);
+		ensure!(
 			self.committee_size() >= 1 && self.committee_size() as usize <= self.aggregators,
 			"a committee of {} cannot be drawn from {} aggregators",
 			self.committee_size(),
 			self.aggregators
 		);
 		ensure!(
-			self.least_updates() >= self.rule.min_updates() && self.least_updates() as usize <= self.workers,
-			"the rule needs {} updates per round, the programme asks for {}, and there are {} workers: give more workers",
+			self.least_updates() >= self.rule.min_updates() && self.least_updates() as usize <= self.trainers(),
+			"the rule needs {} updates per round, the programme asks for {}, and there are {} trainers: give more workers",
 			self.rule.min_updates(),
 			self.least_updates(),
-			self.workers
+			self.trainers()
 		);
-		if let Some(alpha) = self.alpha {
-			ensure!(alpha.is_finite() && alpha > 0.0, "alpha must be a positive number, not {alpha}");
-		}
+		ensure!(
+			self.alpha.is_finite() && self.alpha > 0.0,
+			"alpha must be a positive number, not {}",
+			self.alpha
+		);
 		Ok(())
 	}
 
@@ -309,10 +333,11 @@ impl Devnet {
 			validators: 3,
 			workers: 5,
 			aggregators: 3,
+			aggregators_only: 0,
 			spares: 0,
 			rounds: 10,
 			seed: 1,
-			alpha: None,
+			alpha: 0.5,
 			local_steps: None,
 			model: Model::Mlp,
 			rule: AggregationRule::WeightedMean,
@@ -457,6 +482,7 @@ impl Devnet {
 					.map(|i| self.urls[(index + i) % self.urls.len()].clone())
 					.collect(),
 				identity: Identity { account: String::new(), peer_id: String::new() },
+				trainer: index < active && self.options.trainer(index).is_some(),
 				aggregator: index < self.options.aggregators,
 				run_args: Vec::new(),
 				binary: self.binaries.worker.clone(),
@@ -472,7 +498,7 @@ impl Devnet {
 				value.with_context(|| format!("`cairn-worker keys show` has no field `{field}`: {keys}"))
 			};
 			worker.identity = Identity { account: text("account")?, peer_id: text("peerId")? };
-			worker.run_args = self.run_args(index.min(active - 1), &listen, first.as_deref());
+			worker.run_args = self.run_args(index, &listen, first.as_deref());
 			first.get_or_insert_with(|| format!("{listen}/p2p/{}", worker.identity.peer_id));
 			self.workers.push(worker);
 		}
@@ -480,23 +506,19 @@ impl Devnet {
 	}
 
 	fn run_args(&self, index: usize, listen: &str, bootstrap: Option<&str>) -> Vec<String> {
-		let mut args: Vec<String> = [
-			("--programme", PROGRAMME.to_string()),
-			("--listen", listen.to_string()),
-			("--data", "digits".to_string()),
-			("--partition", format!("{index}/{}", self.options.workers)),
-			("--partition-seed", self.options.seed.to_string()),
-			// One thread each: there are more workers than cores, and the same bits are wanted everywhere.
-			("--threads", "1".to_string()),
-		]
-		.into_iter()
-		.flat_map(|(flag, value)| [flag.to_string(), value])
-		.collect();
+		let flag = |name: &str, value: String| [name.to_string(), value];
+		// One thread each: there are more workers than cores.
+		let mut args = [flag("--listen", listen.to_string()), flag("--threads", "1".into())].concat();
 		if let Some(address) = bootstrap {
-			args.extend(["--bootstrap".to_string(), address.to_string()]);
+			args.extend(flag("--bootstrap", address.to_string()));
 		}
-		if let Some(alpha) = self.options.alpha {
-			args.extend(["--alpha".to_string(), alpha.to_string()]);
+		// A spare has the part of the first trainer, should it be started.
+		if let Some(trainer) = self.options.trainer(if index < self.options.workers { index } else { 0 }) {
+			args.extend(flag("--programme", PROGRAMME.to_string()));
+			args.extend(flag("--data", "digits".into()));
+			args.extend(flag("--partition", format!("{trainer}/{}", self.options.trainers())));
+			args.extend(flag("--partition-seed", self.options.seed.to_string()));
+			args.extend(flag("--alpha", self.options.alpha.to_string()));
 		}
 		args
 	}
@@ -526,7 +548,7 @@ impl Devnet {
 				"schedule": o.schedule,
 				"committeeSize": o.committee_size(),
 				"minUpdates": o.least_updates(),
-				"targetUpdates": o.target_updates.unwrap_or(o.workers as u32),
+				"targetUpdates": o.target_updates.unwrap_or(o.trainers() as u32),
 				"rounds": o.rounds,
 				"rewardPerRound": REWARD,
 				"pot": REWARD * u64::from(o.rounds),
@@ -975,7 +997,7 @@ mod tests {
 		let refused = |builder: Builder| builder.check().unwrap_err().to_string();
 		assert!(refused(Devnet::builder().aggregators(6usize)).contains("6 of 5"));
 		assert!(refused(Devnet::builder().validators(0usize)).contains("1 to 20"));
-		assert!(refused(Devnet::builder().alpha(Some(0.0))).contains("alpha"));
+		assert!(refused(Devnet::builder().alpha(0.0)).contains("alpha"));
 		assert!(
 			refused(Devnet::builder().rule(AggregationRule::TrimmedMean { trim: 3 })).contains("7 updates")
 		);

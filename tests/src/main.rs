@@ -61,8 +61,8 @@ struct Network {
 	#[arg(long, default_value_t = 1)]
 	seed: u64,
 	/// How unlike the workers' data are: Dirichlet parameter of the labels' distribution. Small is unlike
-	#[arg(long)]
-	alpha: Option<f64>,
+	#[arg(long, default_value_t = 0.5)]
+	alpha: f64,
 	/// What is trained
 	#[arg(long, value_enum, default_value_t = Model::Mlp)]
 	model: Model,

@@ -263,7 +263,12 @@ impl Finished {
 		}
 		let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
 		let how = self.code.map_or("a signal".into(), |c| format!("exit code {c}"));
-		bail!("`{}` failed ({how}): {}", self.command, said.trim())
+		let hint = if said.contains("error while loading shared libraries") {
+			"\nThe libraries are found after `. scripts/env`"
+		} else {
+			""
+		};
+		bail!("`{}` failed ({how}): {}{hint}", self.command, said.trim())
 	}
 
 	/// The JSON on its standard output.

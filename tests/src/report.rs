@@ -147,7 +147,13 @@ pub async fn workers_table(net: &Devnet) -> Result<String> {
 		let reward = net.rpc().rewards(PROGRAMME, &worker.identity.account, None).await?;
 		rows.push(vec![
 			worker.name.clone(),
-			if worker.aggregator { "trainer, aggregator" } else { "trainer" }.to_string(),
+			match (worker.trainer, worker.aggregator) {
+				(true, true) => "trainer, aggregator",
+				(true, false) => "trainer",
+				(false, true) => "aggregator",
+				(false, false) => "none",
+			}
+			.to_string(),
 			worker.identity.account.clone(),
 			reward.points.to_string(),
 			format!("{}.{:03}", reward.claimable / UNIT, reward.claimable % UNIT / (UNIT / 1000)),

@@ -29,7 +29,9 @@ pub struct Worker {
 	pub suri: String,
 	/// Its account and peer id.
 	pub identity: Identity,
-	/// Whether it also aggregates.
+	/// Whether it trains.
+	pub trainer: bool,
+	/// Whether it aggregates.
 	pub aggregator: bool,
 	/// Its log: standard error of the daemon.
 	pub log: PathBuf,
@@ -87,9 +89,11 @@ impl Worker {
 			bail!("{} runs already", self.name);
 		}
 		let mut command = self.command();
-		command.args(["run", "--role", "trainer"]);
-		if self.aggregator {
-			command.args(["--role", "aggregator"]);
+		command.arg("run");
+		for (role, wanted) in [("trainer", self.trainer), ("aggregator", self.aggregator)] {
+			if wanted {
+				command.args(["--role", role]);
+			}
 		}
 		command.args(&self.run_args);
 		self.daemon = Some(Process::start(&self.name, command, &self.log, Some(&self.events))?);
