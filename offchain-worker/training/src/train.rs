@@ -1,0 +1,333 @@
+//! Local steps and evaluation.
+
+use crate::{
+	config::TrainingConfig,
+	dataset::Dataset,
+	model,
+	optimiser::State,
+	random::Stream,
+	torch::{self, Device},
+};
+use cairn_artifacts::{Tensor, TensorFile};
+use std::ops::ControlFlow;
+use tch::{Kind, TchError};
+
+/// Samples per forward pass of an evaluation.
+const EVALUATION_BATCH: i64 = 1024;
+
+/// What one worker does in one round.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LocalRun {
+	/// Seed of the order in which samples are drawn; goes into the update's envelope.
+	pub seed: u64,
+	/// How many steps.
+	pub local_steps: u32,
+	/// Where.
+	pub device: Device,
+}
+
+/// What came of a local run.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trained {
+	/// Base weights minus trained weights: the pseudo-gradient, with the names and shapes of the base weights, sorted
+	/// by name.
+	pub update: Vec<Tensor>,
+	/// How many samples the data set has: the update's weight in a weighted mean.
+	pub samples: u32,
+	/// How many steps were taken.
+	pub local_steps: u32,
+	/// Mean training loss (cross entropy, nats) of the last pass over the data, or of all steps when they are fewer.
+	pub loss: f32,
+}
+
+/// How good weights are.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Evaluation {
+	/// Mean cross entropy, nats.
+	pub loss: f64,
+	/// Share of samples whose class has the largest logit.
+	pub accuracy: f64,
+	/// How many samples it was measured on.
+	pub samples: usize,
+}
+
+/// Why training or evaluation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+	/// CUDA was asked for and is not there.
+	#[error(
+		"the device cuda:{number} was asked for, but libtorch finds {present} CUDA devices: use the device `cpu`, or \
+		 check the driver and that LIBTORCH is a CUDA build"
+	)]
+	NoCuda {
+		/// The device's number.
+		number: u16,
+		/// How many there are.
+		present: i64,
+	},
+	/// The configuration's values are not possible.
+	#[error(transparent)]
+	Config(#[from] crate::ConfigError),
+	/// The weights lack a tensor.
+	#[error("the weights have no tensor `{name}`: they belong to another training configuration")]
+	MissingTensor {
+		/// The tensor.
+		name: String,
+	},
+	/// The weights have a tensor that the model has not.
+	#[error("the weights have a tensor `{name}` that the model does not: they belong to another training configuration")]
+	UnknownTensor {
+		/// The tensor.
+		name: String,
+	},
+	/// A tensor has another shape than the model's.
+	#[error(
+		"the tensor `{name}` has shape {found:?}, but the model's has {expected:?}: the weights belong to another \
+		 training configuration"
+	)]
+	Shape {
+		/// The tensor.
+		name: String,
+		/// Its shape.
+		found: Vec<usize>,
+		/// The model's.
+		expected: Vec<usize>,
+	},
+	/// A tensor of the weights holds NaN or infinity.
+	#[error("the tensor `{name}` of the weights holds NaN or infinity: the weights cannot be used")]
+	NotFinite {
+		/// The tensor.
+		name: String,
+	},
+	/// The data's samples do not fit the model.
+	#[error(
+		"the data's samples have shape {found:?}, but the model takes {expected:?}: choose the programme's data set, \
+		 or check the label column"
+	)]
+	Input {
+		/// Shape of the data's samples.
+		found: Vec<usize>,
+		/// Shape that the configuration gives.
+		expected: Vec<usize>,
+	},
+	/// A label that the model cannot give.
+	#[error("sample {sample} has the label {label}, but the model's classes are 0 to {}", classes - 1)]
+	Label {
+		/// The sample, from 0.
+		sample: usize,
+		/// Its label.
+		label: u32,
+		/// The configuration's number of classes.
+		classes: u32,
+	},
+	/// No steps.
+	#[error("0 local steps were asked for: a run takes at least 1")]
+	NoSteps,
+	/// The loss is not a number any more.
+	#[error(
+		"the loss is {loss} in local step {step} of {of}: training diverged; a lower `learning_rate`, fewer local \
+		 steps or features on a smaller scale help"
+	)]
+	Diverged {
+		/// The step, from 1.
+		step: u32,
+		/// The steps of the run.
+		of: u32,
+		/// The loss.
+		loss: f64,
+	},
+	/// The last step gave weights that are not finite.
+	#[error("after local step {step} the tensor `{name}` holds NaN or infinity: training diverged; a lower `learning_rate` helps")]
+	DivergedWeights {
+		/// The step, from 1.
+		step: u32,
+		/// The tensor.
+		name: String,
+	},
+	/// The progress callback asked to stop.
+	#[error("training was stopped after local step {step}")]
+	Stopped {
+		/// The last step that was taken.
+		step: u32,
+	},
+	/// libtorch refused an operation.
+	#[error("libtorch: {0}")]
+	Torch(#[from] TchError),
+}
+
+/// The order in which samples are drawn: pass after pass over the data, each in a new ChaCha20 shuffle keyed by the
+/// seed and the pass. A batch may span two passes, so that every batch has the same size and every sample is drawn
+/// equally often.
+struct Batches {
+	seed: u64,
+	pass: u64,
+	order: Vec<i64>,
+	next: usize,
+	size: usize,
+}
+
+impl Batches {
+	/// Batches of `size`, or of all samples when there are fewer.
+	fn new(samples: usize, size: usize, seed: u64) -> Self {
+		Self { seed, pass: 0, order: (0..samples as i64).collect(), next: samples, size: size.min(samples) }
+	}
+
+	fn next_batch(&mut self) -> Vec<i64> {
+		let mut batch = Vec::with_capacity(self.size);
+		while batch.len() < self.size {
+			if self.next == self.order.len() {
+				// From the same start each time, so that a pass depends on the seed and its number only.
+				self.order.sort_unstable();
+				Stream::new("batches", self.seed, &[&self.pass.to_le_bytes()]).shuffle(&mut self.order);
+				(self.pass, self.next) = (self.pass + 1, 0);
+			}
+			let take = (self.size - batch.len()).min(self.order.len() - self.next);
+			batch.extend_from_slice(&self.order[self.next..self.next + take]);
+			self.next += take;
+		}
+		batch
+	}
+}
+
+/// Takes local steps from the base weights on the data, minimising the mean cross entropy of each batch.
+///
+/// After each step, `progress` is called with the number of the step (from 1) and the loss of its batch; when it
+/// breaks, training stops. On the processor and with one thread (see [`crate::set_threads`]), the same arguments give
+/// the same bits on the same host and build of libtorch.
+///
+/// # Errors
+/// When the device is absent, when weights or data do not fit the configuration, when training diverges, when
+/// `progress` stops it, or when libtorch refuses an operation.
+pub fn train(
+	config: &TrainingConfig,
+	base: &TensorFile,
+	data: &Dataset,
+	run: &LocalRun,
+	progress: &mut dyn FnMut(u32, f32) -> ControlFlow<()>,
+) -> Result<Trained, TrainingError> {
+	config.validate()?;
+	if run.local_steps == 0 {
+		return Err(TrainingError::NoSteps);
+	}
+	let device = torch::prepare(run.device)?;
+	let (features, labels) = torch::load_data(config, data, device)?;
+	let mut parameters = torch::load_weights(config, base, device)?;
+	for parameter in &mut parameters {
+		*parameter = parameter.f_set_requires_grad(true)?;
+	}
+	let mut optimiser = State::new(&config.optimiser, &parameters)?;
+	let mut batches = Batches::new(data.samples(), config.batch_size as usize, run.seed);
+	let pass = data.samples().div_ceil(batches.size);
+	let last_pass = (run.local_steps as usize).saturating_sub(pass);
+	let mut sum = 0f64;
+
+	for step in 1..=run.local_steps {
+		let batch = batches.next_batch();
+		let indices = torch::tensor(&batch, &[batch.len() as i64], device)?;
+		let logits = torch::forward(config, &parameters, &features.f_index_select(0, &indices)?)?;
+		let loss = torch::mean_loss(&logits, &labels.f_index_select(0, &indices)?)?;
+		let value = loss.f_double_value(&[])?;
+		if !value.is_finite() {
+			return Err(TrainingError::Diverged { step, of: run.local_steps, loss: value });
+		}
+		let gradients = tch::Tensor::f_run_backward(&[loss], &parameters, false, false)?;
+		tch::no_grad(|| optimiser.step(&mut parameters, &gradients, step))?;
+		if step as usize > last_pass {
+			sum += value;
+		}
+		if progress(step, value as f32).is_break() {
+			return Err(TrainingError::Stopped { step });
+		}
+	}
+
+	let mut update = Vec::with_capacity(parameters.len());
+	for (parameter, trained) in model::parameters(config).into_iter().zip(&parameters) {
+		let missing = || TrainingError::MissingTensor { name: parameter.name.clone() };
+		let from = base.get(&parameter.name).ok_or_else(missing)?;
+		let data: Vec<f32> = from.data.iter().zip(torch::values(trained)?).map(|(b, t)| b - t).collect();
+		if !data.iter().all(|v| v.is_finite()) {
+			return Err(TrainingError::DivergedWeights { step: run.local_steps, name: parameter.name });
+		}
+		update.push(Tensor { name: parameter.name, shape: parameter.shape, data });
+	}
+	update.sort_by(|a, b| a.name.cmp(&b.name));
+	Ok(Trained {
+		update,
+		samples: data.samples() as u32,
+		local_steps: run.local_steps,
+		loss: (sum / (run.local_steps as usize - last_pass) as f64) as f32,
+	})
+}
+
+/// Measures weights on a data set.
+///
+/// # Errors
+/// When the device is absent, when weights or data do not fit the configuration, or when libtorch refuses an
+/// operation.
+pub fn evaluate(
+	config: &TrainingConfig,
+	weights: &TensorFile,
+	data: &Dataset,
+	device: Device,
+) -> Result<Evaluation, TrainingError> {
+	config.validate()?;
+	let device = torch::prepare(device)?;
+	let (features, labels) = torch::load_data(config, data, device)?;
+	let parameters = torch::load_weights(config, weights, device)?;
+	let samples = data.samples() as i64;
+	let (mut loss, mut correct) = (0f64, 0i64);
+	tch::no_grad(|| {
+		for from in (0..samples).step_by(EVALUATION_BATCH as usize) {
+			let len = EVALUATION_BATCH.min(samples - from);
+			let expected = labels.f_narrow(0, from, len)?;
+			let logits = torch::forward(config, &parameters, &features.f_narrow(0, from, len)?)?;
+			// In double precision, so that the loss of well-trained weights keeps its digits.
+			let logits = logits.f_to_kind(Kind::Double)?;
+			loss += torch::mean_loss(&logits, &expected)?.f_double_value(&[])? * len as f64;
+			let hits = logits.f_argmax(1, false)?.f_eq_tensor(&expected)?;
+			correct += hits.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+		}
+		Ok::<_, TchError>(())
+	})?;
+	Ok(Evaluation {
+		loss: loss / samples as f64,
+		accuracy: correct as f64 / samples as f64,
+		samples: data.samples(),
+	})
+}
+
+#[cfg(test)]
+mod tests {
+	#![allow(clippy::unwrap_used)]
+	use super::*;
+	use proptest::prelude::*;
+
+	proptest! {
+		#[test]
+		fn batches_draw_every_sample_once_per_pass(samples in 1usize..60, size in 1usize..80, seed: u64) {
+			let mut batches = Batches::new(samples, size, seed);
+			let mut drawn = Vec::new();
+			while drawn.len() < samples * 3 {
+				let batch = batches.next_batch();
+				prop_assert_eq!(batch.len(), size.min(samples));
+				drawn.extend(batch);
+			}
+			for pass in drawn.chunks_exact(samples) {
+				let mut pass = pass.to_vec();
+				pass.sort_unstable();
+				prop_assert_eq!(pass, (0..samples as i64).collect::<Vec<_>>());
+			}
+			let mut again = Batches::new(samples, size, seed);
+			let first = size.min(samples);
+			prop_assert_eq!(&again.next_batch()[..], &drawn[..first]);
+		}
+	}
+
+	#[test]
+	fn batches_differ_when_seed_or_pass_differ() {
+		let mut one = Batches::new(100, 100, 1);
+		let (first, second) = (one.next_batch(), one.next_batch());
+		assert_ne!(first, second);
+		assert_ne!(first, Batches::new(100, 100, 2).next_batch());
+	}
+}
