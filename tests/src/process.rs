@@ -5,7 +5,7 @@ use nix::{
 	errno::Errno,
 	sys::{
 		prctl::set_pdeathsig,
-		signal::{kill, Signal},
+		signal::{killpg, Signal},
 		wait::{waitid, Id, WaitPidFlag},
 	},
 	unistd::{getppid, Pid},
@@ -175,8 +175,9 @@ impl Process {
 	fn signal(&self, signal: Signal) {
 		let ended = self.shared.lock();
 		if ended.is_none() {
-			// ESRCH cannot happen while the process is not reaped, and nothing else can go wrong with our own child.
-			let _ = kill(self.pid, signal);
+			// Its whole group, in case it has children of its own. ESRCH cannot happen while the process is not reaped, and
+			// nothing else can go wrong with our own child.
+			let _ = killpg(self.pid, signal);
 		}
 	}
 
@@ -345,6 +346,7 @@ pub fn tail(path: &Path, lines: usize) -> String {
 mod tests {
 	#![allow(clippy::unwrap_used)]
 	use super::*;
+	use nix::sys::signal::kill;
 
 	fn shell(script: &str) -> Command {
 		let mut command = Command::new("/bin/sh");
