@@ -1,0 +1,167 @@
+//! The runtime APIs, called over `state_call` and decoded with the types of `cairn-primitives`.
+
+use super::{Chain, ChainError, RpcError};
+use cairn_primitives::{
+	views::{DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo},
+	DeviceId, ProgrammeId, RoundIndex, H256,
+};
+use codec::{DecodeAll, Encode};
+use subxt::utils::AccountId32;
+
+/// A programme on this chain.
+pub type Programme = ProgrammeInfo<AccountId32, u128>;
+/// A round on this chain.
+pub type Round = RoundInfo<AccountId32, u32>;
+/// A device on this chain.
+pub type Device = DeviceInfo<AccountId32>;
+/// Rewards on this chain.
+pub type Rewards = RewardInfo<u128>;
+
+/// Decodes the answer of a runtime API: all of it, or it is another version.
+pub(crate) fn decode<R: DecodeAll>(api: &str, answer: &str) -> Result<R, ChainError> {
+	let wrong = |reason: String| ChainError::Decode { api: api.to_string(), reason };
+	let digits = answer.strip_prefix("0x").unwrap_or(answer);
+	let bytes = hex::decode(digits).map_err(|e| wrong(e.to_string()))?;
+	R::decode_all(&mut &bytes[..]).map_err(|e| wrong(e.to_string()))
+}
+
+/// Each reads at `at`, or at the node's best block when that is `None`.
+impl Chain {
+	async fn call<R: DecodeAll>(
+		&self,
+		api: &str,
+		arguments: impl Encode,
+		at: Option<H256>,
+	) -> Result<R, ChainError> {
+		let arguments = crate::units::hex(arguments.encode());
+		let answer = match at {
+			Some(at) => self.rpc().request::<String>("state_call", (api, arguments, at)).await,
+			None => self.rpc().request::<String>("state_call", (api, arguments)).await,
+		};
+		match answer {
+			Ok(answer) => decode(api, &answer),
+			Err(RpcError::Call { message, data, .. })
+				if [Some(&message), data.as_ref()]
+					.into_iter()
+					.flatten()
+					.any(|text| text.contains("Exported method") && text.contains("not found")) =>
+			{
+				Err(ChainError::NoSuchApi { api: api.to_string() })
+			},
+			Err(e) => Err(e.into()),
+		}
+	}
+
+	/// The numbers of all programmes.
+	///
+	/// # Errors
+	/// When no node answers or the runtime speaks another version. So do the following.
+	pub async fn programmes(&self, at: Option<H256>) -> Result<Vec<ProgrammeId>, ChainError> {
+		self.call("TrainingApi_programmes", (), at).await
+	}
+
+	/// A programme.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn programme(&self, id: ProgrammeId, at: Option<H256>) -> Result<Option<Programme>, ChainError> {
+		self.call("TrainingApi_programme", id, at).await
+	}
+
+	/// The round that runs in a programme.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn current_round(&self, id: ProgrammeId, at: Option<H256>) -> Result<Option<Round>, ChainError> {
+		self.call("TrainingApi_current_round", id, at).await
+	}
+
+	/// A round by its number.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn round(
+		&self,
+		id: ProgrammeId,
+		index: RoundIndex,
+		at: Option<H256>,
+	) -> Result<Option<Round>, ChainError> {
+		self.call("TrainingApi_round", (id, index), at).await
+	}
+
+	/// Who stands ready for committees.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn aggregators(&self, at: Option<H256>) -> Result<Vec<AccountId32>, ChainError> {
+		self.call("TrainingApi_aggregators", (), at).await
+	}
+
+	/// A device.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn device(&self, id: DeviceId, at: Option<H256>) -> Result<Option<Device>, ChainError> {
+		self.call("HardwareApi_device", id, at).await
+	}
+
+	/// The device that signs with an account.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn device_of(
+		&self,
+		account: &AccountId32,
+		at: Option<H256>,
+	) -> Result<Option<Device>, ChainError> {
+		self.call("HardwareApi_device_of", account, at).await
+	}
+
+	/// The device that a libp2p key belongs to.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn device_of_network_key(
+		&self,
+		key: &[u8; 32],
+		at: Option<H256>,
+	) -> Result<Option<Device>, ChainError> {
+		self.call("HardwareApi_device_of_network_key", key, at).await
+	}
+
+	/// What an account earned in a programme.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn rewards(
+		&self,
+		id: ProgrammeId,
+		account: &AccountId32,
+		at: Option<H256>,
+	) -> Result<Rewards, ChainError> {
+		self.call("RewardsApi_rewards", (id, account), at).await
+	}
+
+	/// What an account has bonded, in plancks.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn bonded(&self, account: &AccountId32, at: Option<H256>) -> Result<u128, ChainError> {
+		self.call("RewardsApi_bonded", account, at).await
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	#[test]
+	fn answer_of_another_version_is_refused_by_name_with_the_remedy() {
+		// Too short, with something left over, and not hexadecimal.
+		for answer in ["0x", "0x0100000002", "0xzz"] {
+			let error = decode::<u32>("TrainingApi_x", answer).expect_err("not a u32").to_string();
+			assert!(error.contains("TrainingApi_x") && error.contains("same release"), "{error}");
+		}
+		assert_eq!(decode::<u32>("TrainingApi_x", "0x01000000").expect("a u32"), 1);
+	}
+}

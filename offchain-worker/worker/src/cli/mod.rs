@@ -1,0 +1,172 @@
+//! The command line: arguments in, exit code out.
+
+pub mod args;
+mod artifacts;
+mod keys;
+mod programme;
+mod register;
+mod run;
+mod status;
+
+use crate::{
+	base::{BaseError, BasePath},
+	chain::{Chain, ChainError, Heads, RpcPool, RpcSettings, SubmitError},
+	config::{ConfigError, Settings},
+	daemon::DaemonError,
+	journal::JournalError,
+	keys::KeyError,
+	output::Output,
+};
+use args::{Cli, Command};
+use cairn_artifacts::StoreError;
+use clap::Parser;
+use serde_json::json;
+use std::{process::ExitCode, time::Duration};
+use tracing_subscriber::EnvFilter;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+	/// Wrong arguments or settings; exit code 2.
+	#[error("{0}")]
+	Usage(String),
+	/// Anything else; exit code 1.
+	#[error("{0}")]
+	Failed(String),
+}
+
+impl CliError {
+	fn usage(e: impl std::fmt::Display) -> Self {
+		Self::Usage(e.to_string())
+	}
+
+	fn failed(e: impl std::fmt::Display) -> Self {
+		Self::Failed(e.to_string())
+	}
+}
+
+impl From<ConfigError> for CliError {
+	fn from(e: ConfigError) -> Self {
+		Self::usage(e)
+	}
+}
+
+macro_rules! failures {
+	($($error:ty),*) => {
+		$(impl From<$error> for CliError {
+			fn from(e: $error) -> Self {
+				Self::failed(e)
+			}
+		})*
+	};
+}
+failures!(BaseError, ChainError, DaemonError, JournalError, KeyError, StoreError, SubmitError);
+
+/// What every command gets.
+pub(crate) struct App {
+	settings: Settings,
+	output: Output,
+}
+
+/// How long a command waits for a node. The daemon waits for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl App {
+	fn base(&self) -> Result<BasePath, CliError> {
+		Ok(BasePath::open(&self.settings.base_path)?)
+	}
+
+	/// Connects to the chain this base path belongs to, and pins it on first contact.
+	async fn connect(&self, base: &BasePath, patience: Option<Duration>) -> Result<Chain, CliError> {
+		let pinned = base.pinned_chain()?;
+		if let (Some(pinned), Some(found)) = (pinned, self.settings.genesis) {
+			if pinned != found {
+				let path = base.path().to_path_buf();
+				return Err(BaseError::WrongChain { path, pinned, found }.into());
+			}
+		}
+		let settings = RpcSettings {
+			genesis: pinned.or(self.settings.genesis),
+			patience,
+			..RpcSettings::default()
+		};
+		let chain = Chain::connect(RpcPool::new(self.settings.nodes.clone(), settings)).await?;
+		base.pin_chain(chain.genesis())?;
+		Ok(chain)
+	}
+
+	async fn connect_for_command(&self, base: &BasePath) -> Result<(Chain, Heads), CliError> {
+		let chain = self.connect(base, Some(PATIENCE)).await?;
+		let heads = Heads::follow(&chain).await?;
+		Ok((chain, heads))
+	}
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+	// Wrong usage ends here, with exit code 2 and clap's explanation; `--help` with 0.
+	let cli = Cli::parse();
+	let settings = match Settings::resolve(cli.global.into()) {
+		Ok(settings) => settings,
+		Err(e) => return report(false, &e.into()),
+	};
+	let json = settings.json;
+	if let Err(e) = set_up_log(&settings.log, json) {
+		return report(json, &e);
+	}
+	let app = App { output: Output::new(json), settings };
+	let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+		Ok(runtime) => runtime,
+		Err(e) => return report(json, &CliError::Failed(format!("cannot start threads: {e}"))),
+	};
+	let outcome = runtime.block_on(dispatch(&app, cli.command));
+	// A training step that is under way is not waited for longer than this.
+	runtime.shutdown_timeout(Duration::from_secs(3));
+	match outcome {
+		Ok(()) => ExitCode::SUCCESS,
+		Err(e) => report(json, &e),
+	}
+}
+
+async fn dispatch(app: &App, command: Command) -> Result<(), CliError> {
+	match command {
+		Command::Keys(command) => keys::run(app, command),
+		Command::Register(args) => register::run(app, args).await,
+		Command::Run(args) => run::run(app, args).await,
+		Command::Status => status::status(app).await,
+		Command::Claim(args) => status::claim(app, &args).await,
+		Command::Programme(command) => programme::run(app, command),
+		Command::Artifacts(command) => artifacts::run(app, command),
+		Command::Evaluate(args) => artifacts::evaluate(app, args),
+	}
+}
+
+fn report(json: bool, error: &CliError) -> ExitCode {
+	if json {
+		eprintln!("{}", json!({ "error": error.to_string() }));
+	} else {
+		eprintln!("error: {error}");
+	}
+	match error {
+		CliError::Usage(_) => ExitCode::from(2),
+		CliError::Failed(_) => ExitCode::from(1),
+	}
+}
+
+fn set_up_log(level: &str, json: bool) -> Result<(), CliError> {
+	// A plain level is for this program; libraries only speak up when something is wrong.
+	let simple = ["error", "warn", "info", "debug", "trace"].contains(&level);
+	let filter = if simple {
+		format!("warn,cairn_worker={level},cairn_network={level},cairn_training={level}")
+	} else {
+		level.to_string()
+	};
+	let filter = EnvFilter::try_new(&filter).map_err(|e| {
+		CliError::Usage(format!(
+			"--log `{level}` is neither a level (error, warn, info, debug, trace) nor a filter such as cairn_worker=debug ({e})"
+		))
+	})?;
+	let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+	let set = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+	set.map_err(CliError::failed)
+}

@@ -1,0 +1,214 @@
+//! `cairn-worker run`
+
+use super::{args::RunArgs, artifacts::data_and_device, App, CliError};
+use crate::{
+	base::BasePath,
+	chain::{Chain, Heads, Submitter},
+	config::{parse_partition, ConfigError},
+	daemon::{self, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Withheld},
+	journal::{Journal, SharedJournal},
+	keys::Keys,
+	plan::{Duties, Role},
+	trainer::{LibtorchTrainer, Trainer},
+};
+use cairn_artifacts::Store;
+use cairn_network::{parse_multiaddr, Limits, Network, NetworkConfig};
+use cairn_training::{load, set_threads, Partition};
+use serde_json::json;
+use std::{collections::HashSet, num::NonZeroU16, sync::Arc, time::Duration};
+use tokio::{
+	signal::unix::{signal, SignalKind},
+	sync::{watch, Semaphore},
+};
+
+/// Where to listen when nobody says otherwise: everywhere, on a port that the system chooses.
+const DEFAULT_LISTEN: &str = "/ip4/0.0.0.0/tcp/0";
+
+/// What flags, environment and file add up to.
+struct Plan {
+	duties: Duties,
+	listen: Vec<cairn_network::Multiaddr>,
+	external: Vec<cairn_network::Multiaddr>,
+	bootstrap: Vec<cairn_network::Multiaddr>,
+	trainer: Option<LibtorchTrainer>,
+	seed: u64,
+	threads: usize,
+}
+
+fn layer<T: Clone>(flags: &[T], file: &[T]) -> Vec<T> {
+	if flags.is_empty() { file } else { flags }.to_vec()
+}
+
+fn addresses(flag: &str, texts: &[String]) -> Result<Vec<cairn_network::Multiaddr>, CliError> {
+	let parse = |t: &String| parse_multiaddr(t).map_err(|e| CliError::Usage(format!("{flag}: {e}")));
+	texts.iter().map(parse).collect()
+}
+
+fn prepare(app: &App, args: &RunArgs) -> Result<Plan, CliError> {
+	let file = &app.settings.run;
+	let roles = layer(&args.role, &file.role);
+	if roles.is_empty() {
+		return Err(CliError::Usage(
+			"say what to do: --role trainer, --role aggregator, or both (or `role` in the [run] table of worker.toml)".into(),
+		));
+	}
+	let duties = Duties {
+		trainer: roles.contains(&Role::Trainer),
+		aggregator: roles.contains(&Role::Aggregator),
+		programmes: layer(&args.programme, &file.programme),
+	};
+	let mut listen = layer(&args.listen, &file.listen);
+	if listen.is_empty() {
+		listen.push(DEFAULT_LISTEN.into());
+	}
+	let seed = args.partition_seed.or(file.partition_seed).unwrap_or(0);
+	let threads = args.threads.or(file.threads);
+	let trainer = duties.trainer.then(|| trainer(app, args, seed, threads)).transpose()?;
+	let cores = std::thread::available_parallelism().map_or(1, usize::from);
+	Ok(Plan {
+		listen: addresses("--listen", &listen)?,
+		external: addresses("--external", &layer(&args.external, &file.external))?,
+		bootstrap: addresses("--bootstrap", &layer(&args.bootstrap, &file.bootstrap))?,
+		duties,
+		trainer,
+		seed,
+		threads: threads.map_or(cores, |n| n.get().into()),
+	})
+}
+
+/// Loads the data before anything else, so that what is wrong with it is said at once.
+fn trainer(
+	app: &App,
+	args: &RunArgs,
+	seed: u64,
+	threads: Option<NonZeroU16>,
+) -> Result<LibtorchTrainer, CliError> {
+	let file = &app.settings.run;
+	let (source, device) = data_and_device(app, &args.data)?;
+	if let Some(threads) = threads {
+		set_threads(threads);
+	}
+	let mut data = load(&source).map_err(CliError::failed)?.train;
+	let alpha = args.alpha.or(file.alpha);
+	match args.partition.as_ref().or(file.partition.as_ref()) {
+		Some(text) => {
+			let (index, workers) = parse_partition(text)?;
+			let partition = Partition { workers, index, alpha, seed };
+			data = data.partition(&partition).map_err(CliError::failed)?;
+		},
+		None if alpha.is_some() => {
+			let error = ConfigError::Partition(String::new());
+			return Err(CliError::Usage(format!("--alpha says how parts differ, so it needs --partition: {error}")));
+		},
+		None => {},
+	}
+	Ok(LibtorchTrainer::new(data, device))
+}
+
+pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), CliError> {
+	let base = app.base()?;
+	// Before anything that a second daemon could disturb.
+	let _lock = base.lock()?;
+	let keys = Keys::load(&base)?;
+	let plan = prepare(app, &args)?;
+	let (stop_tx, stop) = watch::channel(false);
+	listen_for_signals(app, stop_tx)?;
+	let mut stopped = stop.clone();
+	// Stopping must work while no node answers, too.
+	tokio::select! {
+		result = serve(app, &base, keys, plan, stop) => result,
+		() = async {
+			drop(stopped.wait_for(|stop| *stop).await);
+			// The daemon needs a moment to finish its step; what does not finish is taken up again next time.
+			tokio::time::sleep(Duration::from_secs(8)).await;
+		} => Ok(()),
+	}
+}
+
+async fn serve(
+	app: &App,
+	base: &BasePath,
+	keys: Keys,
+	plan: Plan,
+	stop: watch::Receiver<bool>,
+) -> Result<(), CliError> {
+	let store = Store::open(base.store())?;
+	let me = keys.account_id();
+	let journal = SharedJournal::new(Journal::open(base, &me)?);
+	let mut stopping = stop.clone();
+	let connecting = async {
+		let chain = app.connect(base, None).await?;
+		let heads = Heads::follow(&chain).await?;
+		Ok::<(Chain, Heads), CliError>((chain, heads))
+	};
+	let (chain, heads) = tokio::select! {
+		connected = connecting => connected?,
+		_ = stopping.wait_for(|stop| *stop) => return Ok(()),
+	};
+	let submitter =
+		Submitter::new(chain.clone(), heads.clone(), keys.signer().clone(), Arc::new(journal.clone()));
+	let ledger: Arc<dyn Ledger> = Arc::new(LiveLedger::new(chain.clone(), heads, submitter));
+	let withheld = Withheld::from_journal(&journal.state());
+	let policy = Arc::new(ChainPolicy::new(ledger.clone(), withheld.clone()));
+	let limits = Limits { shutdown_grace: Duration::from_secs(2), ..Limits::default() };
+	let config = NetworkConfig {
+		limits,
+		listen: plan.listen,
+		external: plan.external,
+		bootstrap: plan.bootstrap,
+		..NetworkConfig::new(keys.network_keypair(), chain.genesis())
+	};
+	let network = Network::start(config, store.clone(), policy).await.map_err(CliError::failed)?;
+	let samples = plan.trainer.as_ref().map(LibtorchTrainer::samples);
+	let listen: Vec<String> = network.listen_addrs().iter().map(ToString::to_string).collect();
+	let fields = json!({
+		"account": me, "peerId": keys.peer_id().to_string(), "genesis": chain.genesis(), "listen": listen,
+		"trainer": plan.duties.trainer, "aggregator": plan.duties.aggregator, "samples": samples,
+		"process": std::process::id(),
+	});
+	let text = format!("worker {me} is running, listening on {}", listen.join(", "));
+	app.output.event("worker.started", fields, text);
+
+	let context = Arc::new(Context {
+		ledger,
+		exchange: Arc::new(NetworkExchange(network.clone())),
+		trainer: plan.trainer.map(|t| Arc::new(t) as Arc<dyn Trainer>),
+		store,
+		journal,
+		withheld,
+		output: app.output.clone(),
+		me,
+		duties: plan.duties,
+		seed: plan.seed,
+		threads: plan.threads,
+		training: Semaphore::new(1),
+		announced: HashSet::new().into(),
+	});
+	let outcome = daemon::run(context, stop).await;
+	network.shutdown().await;
+	app.output.event("worker.stopped", json!({}), "worker stopped");
+	Ok(outcome?)
+}
+
+/// Turns SIGINT and SIGTERM into a request to stop.
+fn listen_for_signals(app: &App, stop: watch::Sender<bool>) -> Result<(), CliError> {
+	let listen = |kind| signal(kind).map_err(|e| CliError::Failed(format!("cannot listen for signals: {e}")));
+	let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+	let output = app.output.clone();
+	tokio::spawn(async move {
+		let name = tokio::select! {
+			_ = interrupt.recv() => "SIGINT",
+			_ = terminate.recv() => "SIGTERM",
+		};
+		let text = format!("{name}: stopping");
+		output.event("worker.stopping", json!({ "signal": name }), text);
+		stop.send_replace(true);
+		// Whoever asks twice does not want to wait. The journal allows it at any moment.
+		tokio::select! {
+			_ = interrupt.recv() => {},
+			_ = terminate.recv() => {},
+		}
+		std::process::exit(130);
+	});
+	Ok(())
+}

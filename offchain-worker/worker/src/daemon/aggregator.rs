@@ -1,0 +1,249 @@
+//! The committee's actions.
+
+use super::{
+	upkeep::{self, Holders},
+	ActionError, At, Task, MARGIN,
+};
+use crate::{
+	chain::{Call, Round},
+	journal::{fresh_salt, AggregateState, Entry},
+	plan::{Action, ProgrammeView},
+	units::short,
+};
+use cairn_aggregation::{check_update, next_weights, CheckedUpdate, RoundInputs};
+use cairn_artifacts::TensorFile;
+use cairn_primitives::{
+	bitmap, envelope::ExpectedUpdate, round::aggregate_commitment, views::CommitInfo,
+};
+use futures::stream::{FuturesUnordered, StreamExt};
+use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use subxt::utils::AccountId32;
+
+/// What became of one committed update.
+enum Gathered {
+	Good(Box<CheckedUpdate>),
+	/// The bytes are there, and they are not what was committed to.
+	Refused(String),
+}
+
+fn round_of(programme: &ProgrammeView) -> Result<Arc<Round>, ActionError> {
+	programme.round.clone().map(Arc::new).ok_or(ActionError::Cancelled)
+}
+
+async fn base_of(task: &Task, round: &Round) -> Result<Arc<TensorFile>, ActionError> {
+	let bytes = upkeep::obtain(task, &round.base, Holders::Aggregators).await?;
+	TensorFile::from_bytes(&bytes).map(Arc::new).map_err(ActionError::failed)
+}
+
+/// Fetches one committed update and checks it.
+async fn gather(
+	task: &Task,
+	programme: &ProgrammeView,
+	round: &Round,
+	base: Arc<TensorFile>,
+	commit: &CommitInfo<AccountId32>,
+) -> Result<(u32, Gathered), ActionError> {
+	let expected = ExpectedUpdate {
+		genesis: task.context.genesis(),
+		programme: round.programme,
+		round: round.index,
+		base: round.base,
+		config: programme.info.config,
+		producer: commit.producer.0,
+		device: commit.device,
+		samples: commit.samples,
+		local_steps: commit.local_steps,
+	};
+	let members = round.committee.iter().map(|m| m.account).collect();
+	let bytes = upkeep::obtain(task, &commit.artifact, Holders::Producer(commit.device, members)).await?;
+	let artifact = commit.artifact;
+	let check = move || check_update(&bytes, &artifact, &expected, &base);
+	let checked = tokio::task::spawn_blocking(check).await.map_err(ActionError::failed)?;
+	Ok(match checked {
+		Ok(update) => (commit.index, Gathered::Good(Box::new(update))),
+		Err(refused) => (commit.index, Gathered::Refused(refused.to_string())),
+	})
+}
+
+/// Fetches and checks all committed updates at once, and votes for those that are there and good; when all are known,
+/// or as late as the deadline allows.
+pub(super) async fn vote(task: &Task, action: &Action, at: &At) -> Result<(), ActionError> {
+	let context = &task.context;
+	let programme = task.programme(at.programme)?;
+	let round = round_of(programme)?;
+	let started = Instant::now();
+	let latest = round.deadline.unwrap_or(u32::MAX).saturating_sub(MARGIN);
+	let count = round.commits.len() as u32;
+	let mut good = vec![false; round.commits.len()];
+	let mut refused = BTreeMap::new();
+	let gathering = async {
+		let base = base_of(task, &round).await?;
+		let mut gathering: FuturesUnordered<_> =
+			round.commits.iter().map(|c| gather(task, programme, &round, base.clone(), c)).collect();
+		while let Some(gathered) = gathering.next().await {
+			match gathered? {
+				(index, Gathered::Good(_)) => {
+					if let Some(bit) = good.get_mut(index as usize) {
+						*bit = true;
+					}
+				},
+				(index, Gathered::Refused(reason)) => {
+					let text =
+						format!("programme {} round {}: update {index} refused: {reason}", at.programme, at.round);
+					let fields = json!({
+						"programme": at.programme, "round": at.round, "index": index, "reason": reason.clone(),
+					});
+					context.output.event("update.refused", fields, text);
+					refused.insert(index, reason);
+				},
+			}
+		}
+		Ok::<(), ActionError>(())
+	};
+	tokio::select! {
+		gathered = gathering => gathered?,
+		() = context.ledger.heads().best_reaches(latest) => {
+			tracing::info!("voting with what is there: the window closes at block {:?}", round.deadline);
+		},
+	}
+	let fetch_seconds = started.elapsed().as_secs_f64();
+	let map = bitmap::from_fn(count, |i| good.get(i as usize).copied().unwrap_or(false));
+	let held = bitmap::count(&map);
+	let call = Call::VoteAvailability {
+		programme: at.programme,
+		round: at.round,
+		attempt: at.attempt,
+		bitmap: map.clone(),
+	};
+	let waiting = Instant::now();
+	let landed = context.submit(action, &call).await?;
+	let fields = json!({
+		"programme": at.programme, "round": at.round, "attempt": at.attempt, "held": held, "commits": count,
+		"refused": refused.len(), "bitmap": crate::units::hex(&map), "fetchSeconds": fetch_seconds,
+		"waitSeconds": waiting.elapsed().as_secs_f64(), "block": landed.block,
+	});
+	let text = format!("programme {} round {}: voted for {held} of {count} updates", at.programme, at.round);
+	context.output.event("round.voted", fields, text);
+	Ok(())
+}
+
+/// Computes the next weights from the included updates, and puts them into store and journal with a fresh salt.
+/// Committing to them is another action.
+pub(super) async fn aggregate(task: &Task, at: &At) -> Result<(), ActionError> {
+	let context = &task.context;
+	let programme = task.programme(at.programme)?;
+	let round = round_of(programme)?;
+	let fetching = Instant::now();
+	let base = base_of(task, &round).await?;
+	let mut gathering: FuturesUnordered<_> = round
+		.commits
+		.iter()
+		.filter(|c| bitmap::get(&round.included, c.index))
+		.map(|c| gather(task, programme, &round, base.clone(), c))
+		.collect();
+	// Sorted by index: the canonical order.
+	let mut updates = BTreeMap::new();
+	while let Some(gathered) = gathering.next().await {
+		match gathered? {
+			(index, Gathered::Good(update)) => {
+				updates.insert(index, *update);
+			},
+			(index, Gathered::Refused(reason)) => {
+				return Err(ActionError::Failed(format!(
+					"two thirds of the committee included update {index}, but here it is refused: {reason}. This worker cannot \
+					 take part in the aggregate"
+				)));
+			},
+		}
+	}
+	drop(gathering);
+	let fetch_seconds = fetching.elapsed().as_secs_f64();
+	let computing = Instant::now();
+	let inputs = RoundInputs {
+		genesis: context.genesis(),
+		programme: at.programme,
+		round: at.round,
+		config: programme.info.config,
+		base: round.base,
+		rule: programme.info.rule,
+	};
+	let threads = context.threads;
+	let updates: Vec<CheckedUpdate> = updates.into_values().collect();
+	let count = updates.len();
+	let compute = move || next_weights(&inputs, &base, &updates, threads);
+	let computed = tokio::task::spawn_blocking(compute).await.map_err(ActionError::failed)?;
+	let (result, bytes) = computed.map_err(ActionError::failed)?;
+	let aggregate_seconds = computing.elapsed().as_secs_f64();
+	context.store.put_expected(&result, &bytes)?;
+	let aggregate = AggregateState { result, salt: fresh_salt() };
+	let (programme, round, attempt) = (at.programme, at.round, at.attempt);
+	context.journal.append(Entry::AggregateReady { programme, round, attempt, aggregate })?;
+	let fields = json!({
+		"programme": programme, "round": round, "attempt": attempt, "result": result, "updates": count,
+		"fetchSeconds": fetch_seconds, "aggregateSeconds": aggregate_seconds, "bytes": bytes.len(),
+	});
+	let text = format!(
+		"programme {programme} round {round}: aggregated {count} updates into {} in {aggregate_seconds:.2} s",
+		short(&result)
+	);
+	context.output.event("round.aggregated", fields, text);
+	Ok(())
+}
+
+fn journalled(task: &Task, at: &At) -> Result<AggregateState, ActionError> {
+	let read = |j: &crate::journal::JournalState| j.aggregate(at.programme, at.round, at.attempt).copied();
+	task.context.journal.read(read).ok_or(ActionError::Cancelled)
+}
+
+/// Commits to the journal's aggregate.
+pub(super) async fn commit(task: &Task, action: &Action, at: &At) -> Result<(), ActionError> {
+	let context = &task.context;
+	let aggregate = journalled(task, at)?;
+	let commitment = aggregate_commitment(
+		&context.genesis(),
+		at.programme,
+		at.round,
+		at.attempt,
+		&context.me.0,
+		&aggregate.result,
+		&aggregate.salt.0,
+	);
+	let call = Call::CommitAggregate {
+		programme: at.programme,
+		round: at.round,
+		attempt: at.attempt,
+		commitment,
+	};
+	let waiting = Instant::now();
+	let landed = context.submit(action, &call).await?;
+	let fields = json!({
+		"programme": at.programme, "round": at.round, "attempt": at.attempt,
+		"waitSeconds": waiting.elapsed().as_secs_f64(), "block": landed.block,
+	});
+	let text = format!("programme {} round {}: committed to the aggregate", at.programme, at.round);
+	context.output.event("aggregate.committed", fields, text);
+	Ok(())
+}
+
+/// Reveals the journal's aggregate.
+pub(super) async fn reveal(task: &Task, action: &Action, at: &At) -> Result<(), ActionError> {
+	let context = &task.context;
+	let aggregate = journalled(task, at)?;
+	let call = Call::RevealAggregate {
+		programme: at.programme,
+		round: at.round,
+		attempt: at.attempt,
+		result: aggregate.result,
+		salt: aggregate.salt,
+	};
+	let waiting = Instant::now();
+	let landed = context.submit(action, &call).await?;
+	let fields = json!({
+		"programme": at.programme, "round": at.round, "attempt": at.attempt, "result": aggregate.result,
+		"waitSeconds": waiting.elapsed().as_secs_f64(), "block": landed.block,
+	});
+	let text = format!("programme {} round {}: revealed {}", at.programme, at.round, short(&aggregate.result));
+	context.output.event("aggregate.revealed", fields, text);
+	Ok(())
+}

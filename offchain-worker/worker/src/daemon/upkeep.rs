@@ -1,0 +1,178 @@
+//! Artifacts, deadlines and the end of rounds.
+
+use super::{ActionError, At, Task};
+use crate::{
+	chain::{Call, SubmitError},
+	journal::Entry,
+	plan::Action,
+	units::{format_amount, short},
+};
+use cairn_primitives::{
+	views::Phase, ArtifactHash, DeviceId, ProgrammeId, RoundIndex,
+};
+use serde_json::json;
+use std::{
+	sync::PoisonError,
+	time::{Duration, Instant},
+};
+use subxt::utils::AccountId32;
+
+/// Who is likely to hold an artifact.
+pub(super) enum Holders {
+	/// Weights and configurations: the aggregators that made or checked them.
+	Aggregators,
+	/// An update: the device that made it, then these committee members.
+	Producer(DeviceId, Vec<AccountId32>),
+}
+
+/// The most aggregators asked by name; the rest are found through the network.
+const MAX_PREFERRED: usize = 8;
+
+async fn network_keys(task: &Task, holders: &Holders) -> Vec<[u8; 32]> {
+	let ledger = &task.context.ledger;
+	let mut keys = Vec::new();
+	let accounts = match holders {
+		Holders::Aggregators => ledger.aggregators().await.unwrap_or_default(),
+		Holders::Producer(device, members) => {
+			if let Ok(Some(device)) = ledger.device(*device).await {
+				keys.extend(device.network_key);
+			}
+			members.clone()
+		},
+	};
+	for account in accounts.iter().filter(|a| **a != task.context.me).take(MAX_PREFERRED) {
+		if let Ok(Some(device)) = ledger.device_of(account).await {
+			keys.extend(device.network_key);
+		}
+	}
+	keys
+}
+
+/// The bytes of an artifact: from the store, or from the network until that works or the action is overtaken.
+pub(super) async fn obtain(
+	task: &Task,
+	artifact: &ArtifactHash,
+	holders: Holders,
+) -> Result<Vec<u8>, ActionError> {
+	let mut pause = Duration::from_millis(500);
+	let mut failures = 0u32;
+	loop {
+		match task.context.store.get(artifact) {
+			Ok(Some(bytes)) => return Ok(bytes),
+			Ok(None) => {},
+			// The store has moved the damaged file aside; another holder's bytes take its place.
+			Err(e) => tracing::warn!("{e}"),
+		}
+		if task.is_cancelled() {
+			return Err(ActionError::Cancelled);
+		}
+		let keys = network_keys(task, &holders).await;
+		let fetched = tokio::select! {
+			fetched = task.context.exchange.fetch(*artifact, keys) => fetched,
+			() = task.cancelled() => return Err(ActionError::Cancelled),
+		};
+		if let Err(reason) = fetched {
+			failures += 1;
+			if failures == 3 {
+				let error = ActionError::Fetch { artifact: *artifact, reason: reason.clone() }.to_string();
+				let text = format!("{error}; still trying");
+				task.context.output.event(
+					"artifact.missing",
+					json!({ "artifact": artifact, "reason": reason }),
+					text,
+				);
+			}
+			tokio::select! {
+				() = tokio::time::sleep(pause) => {},
+				() = task.cancelled() => return Err(ActionError::Cancelled),
+			}
+			pause = (pause * 2).min(Duration::from_secs(15));
+		}
+	}
+}
+
+/// Fetches weights or a configuration ahead of need.
+pub(super) async fn fetch(
+	task: &Task,
+	programme: ProgrammeId,
+	artifact: &ArtifactHash,
+) -> Result<(), ActionError> {
+	let started = Instant::now();
+	let bytes = obtain(task, artifact, Holders::Aggregators).await?.len();
+	let seconds = started.elapsed().as_secs_f64();
+	let text = format!("programme {programme}: fetched {} ({bytes} bytes)", short(artifact));
+	let fields =
+		json!({ "programme": programme, "artifact": artifact, "bytes": bytes, "fetchSeconds": seconds });
+	task.context.output.event("artifact.fetched", fields, text);
+	Ok(())
+}
+
+/// Tells the network that this worker holds an artifact.
+pub(super) async fn announce(task: &Task, artifact: &ArtifactHash) -> Result<(), ActionError> {
+	task.context.exchange.announce(*artifact).await.map_err(ActionError::Failed)?;
+	task.context.announced.lock().unwrap_or_else(PoisonError::into_inner).insert(*artifact);
+	Ok(())
+}
+
+/// Moves a round on whose deadline has passed, unless somebody else just did.
+pub(super) async fn advance(
+	task: &Task,
+	action: &Action,
+	at: &At,
+	phase: Phase,
+) -> Result<(), ActionError> {
+	let context = &task.context;
+	let now = context.ledger.best_round(at.programme).await?;
+	let same = now.is_some_and(|r| r.index == at.round && r.attempt == at.attempt && r.phase == phase);
+	if !same {
+		return Ok(());
+	}
+	match context.submit(action, &Call::Advance { programme: at.programme }).await {
+		Ok(landed) => {
+			let fields = json!({
+				"programme": at.programme, "round": at.round, "attempt": at.attempt, "phase": phase, "block": landed.block,
+			});
+			let text = format!("programme {} round {}: moved on after the {phase:?} deadline", at.programme, at.round);
+			context.output.event("round.advanced", fields, text);
+			Ok(())
+		},
+		Err(SubmitError::Refused { refused, .. }) if refused.is("Training", "NotDue") => Ok(()),
+		Err(e) => Err(e.into()),
+	}
+}
+
+/// Says how a round ended that this worker had a part in, and drops it from the journal.
+pub(super) async fn settle(
+	task: &Task,
+	programme: ProgrammeId,
+	index: RoundIndex,
+) -> Result<(), ActionError> {
+	let context = &task.context;
+	if let Some(round) = context.ledger.round(programme, index).await? {
+		let rewards = context.ledger.rewards(programme).await?;
+		let included = cairn_primitives::bitmap::count(&round.included);
+		let fields = json!({
+			"programme": programme, "round": index, "result": round.result, "included": included,
+			"commits": round.commit_count, "failure": round.failure, "attempt": round.attempt,
+			"points": rewards.points.to_string(), "claimable": rewards.claimable.to_string(),
+			"block": round.deadline,
+		});
+		let text = match (&round.result, &round.failure) {
+			(Some(result), _) => format!(
+				"programme {programme} round {index}: finalised with {included} of {} updates as {}; {} points, {} claimable",
+				round.commit_count,
+				short(result),
+				rewards.points,
+				format_amount(rewards.claimable)
+			),
+			(None, failure) => format!(
+				"programme {programme} round {index}: failed ({}); nothing is lost, the next round starts from the same weights",
+				failure.map_or_else(|| "no reason given".to_string(), |f| format!("{f:?}"))
+			),
+		};
+		let name = if round.result.is_some() { "round.finalised" } else { "round.failed" };
+		context.output.event(name, fields, text);
+	}
+	context.journal.append(Entry::Settled { programme, round: index })?;
+	Ok(())
+}

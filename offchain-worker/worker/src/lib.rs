@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+pub mod base;
+pub mod chain;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod journal;
+pub mod keys;
+pub mod output;
+pub mod plan;
+pub mod trainer;
+pub mod units;

@@ -1,0 +1,445 @@
+//! What to do next: a pure function from the finalised chain and the journal to actions.
+//!
+//! It is asked anew at every block. It knows nothing of what is under way: the [`daemon`](crate::daemon) runs each
+//! action once, by its [key](Action::key), and whatever fails is planned again from the state that the chain has then.
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use crate::{
+	chain::{Device, Programme, Round},
+	journal::JournalState,
+};
+use cairn_primitives::{
+	views::{Phase, ProgrammeState},
+	ArtifactHash, DeviceState, ProgrammeId, RoundIndex, H256,
+};
+use serde::{Deserialize, Serialize};
+use subxt::utils::AccountId32;
+
+/// What a worker does for the network.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+	/// Trains on its own data and commits updates.
+	Trainer,
+	/// Checks, votes and aggregates when drawn into a committee. Needs a bond.
+	Aggregator,
+}
+
+/// Roles, and which programmes they are for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Duties {
+	/// Trains.
+	pub trainer: bool,
+	/// Aggregates.
+	pub aggregator: bool,
+	/// Trains for these programmes only; empty for all. Aggregators are drawn by the chain and serve all.
+	pub programmes: Vec<ProgrammeId>,
+}
+
+impl Duties {
+	fn trains(&self, programme: ProgrammeId) -> bool {
+		self.trainer && (self.programmes.is_empty() || self.programmes.contains(&programme))
+	}
+}
+
+/// A programme and its running round.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ProgrammeView {
+	/// The programme.
+	pub info: Programme,
+	/// The running round, if one runs.
+	pub round: Option<Round>,
+}
+
+/// The chain at a finalised block, as far as this worker is concerned.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ChainView {
+	/// Number of the finalised block.
+	pub finalised: u32,
+	/// Number of the best block.
+	pub best: u32,
+	/// This worker's account.
+	pub me: AccountId32,
+	/// This worker's device.
+	pub device: Option<Device>,
+	/// Whether this worker stands ready for committees.
+	pub enlisted: bool,
+	/// The programmes.
+	pub programmes: Vec<ProgrammeView>,
+}
+
+impl ChainView {
+	fn active(&self) -> bool {
+		self.device.as_ref().is_some_and(|d| d.state == DeviceState::Active)
+	}
+}
+
+/// What this process knows of artifacts.
+pub trait Artifacts {
+	/// Whether the bytes are in the store.
+	fn held(&self, artifact: &ArtifactHash) -> bool;
+	/// Whether this process has told the network that it holds them.
+	fn announced(&self, artifact: &ArtifactHash) -> bool;
+}
+
+/// Which round, of which programme, with which committee.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct At {
+	/// The programme.
+	pub programme: ProgrammeId,
+	/// The round.
+	pub round: RoundIndex,
+	/// The committee's number.
+	pub attempt: u32,
+}
+
+/// Something to do.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+	/// Train and put the update into store and journal.
+	Train {
+		/// The round.
+		at: At,
+	},
+	/// Commit the update that is in the journal.
+	CommitUpdate {
+		/// The round.
+		at: At,
+		/// The update.
+		artifact: ArtifactHash,
+	},
+	/// Fetch and check the committed updates, and vote.
+	Vote {
+		/// The round.
+		at: At,
+	},
+	/// Compute the next weights and put them into store and journal.
+	Aggregate {
+		/// The round.
+		at: At,
+	},
+	/// Commit to the aggregate that is in the journal.
+	CommitAggregate {
+		/// The round.
+		at: At,
+	},
+	/// Reveal it.
+	Reveal {
+		/// The round.
+		at: At,
+	},
+	/// Move a round on whose deadline has passed.
+	Advance {
+		/// The round.
+		at: At,
+		/// The phase that is over.
+		phase: Phase,
+	},
+	/// Fetch weights or a configuration that will be needed.
+	Fetch {
+		/// Of which programme.
+		programme: ProgrammeId,
+		/// What.
+		artifact: ArtifactHash,
+	},
+	/// Tell the network that this worker holds an artifact.
+	Announce {
+		/// What.
+		artifact: ArtifactHash,
+	},
+	/// Say how a round ended and drop it from the journal.
+	Settle {
+		/// The programme.
+		programme: ProgrammeId,
+		/// The round.
+		round: RoundIndex,
+	},
+}
+
+impl Action {
+	/// Two actions with the same key are the same thing to do. Also the key of the transaction in the journal.
+	pub fn key(&self) -> String {
+		let place = |what: &str, at: &At| format!("{what}:{}:{}:{}", at.programme, at.round, at.attempt);
+		match self {
+			// One update per round, whichever committee judges it.
+			Self::Train { at } => format!("train:{}:{}", at.programme, at.round),
+			Self::CommitUpdate { at, .. } => format!("commit-update:{}:{}", at.programme, at.round),
+			Self::Vote { at } => place("vote", at),
+			Self::Aggregate { at } => place("aggregate", at),
+			Self::CommitAggregate { at } => place("commit-aggregate", at),
+			Self::Reveal { at } => place("reveal", at),
+			Self::Advance { at, phase } => place("advance", at) + &format!(":{phase:?}"),
+			Self::Fetch { artifact, .. } => format!("fetch:{artifact:?}"),
+			Self::Announce { artifact } => format!("announce:{artifact:?}"),
+			Self::Settle { programme, round } => format!("settle:{programme}:{round}"),
+		}
+	}
+}
+
+/// Something a person should know, and can do something about.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Notice {
+	/// The account has no device.
+	NoDevice,
+	/// The device may not take part.
+	DeviceNotActive(String),
+	/// Aggregator by role, but not enlisted on chain.
+	NotEnlisted,
+	/// Drawn into a committee, but not running as aggregator.
+	DrawnWithoutRole(ProgrammeId),
+	/// A commitment cannot be revealed: the journal that had its salt is gone.
+	CannotReveal(ProgrammeId, RoundIndex),
+	/// Another update than the journal's is committed for this device.
+	ForeignCommit(ProgrammeId, RoundIndex),
+	/// The pot cannot pay for a round.
+	Unfunded(ProgrammeId),
+	/// All rounds are done.
+	Completed(ProgrammeId),
+	/// `--programme` names one that does not exist.
+	UnknownProgramme(ProgrammeId),
+}
+
+impl std::fmt::Display for Notice {
+	fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+		match self {
+			Self::NoDevice => write!(
+				f,
+				"this account has no device on chain: run `cairn-worker register`; until then nothing is trained or aggregated"
+			),
+			Self::DeviceNotActive(state) => write!(
+				f,
+				"this worker's device is {state}, not active: run `cairn-worker register` (a suspended device waits for \
+				 governance; after retirement, register another)"
+			),
+			Self::NotEnlisted => write!(
+				f,
+				"this worker runs as aggregator but is not enlisted: run `cairn-worker register --aggregator --bond CRN`"
+			),
+			Self::DrawnWithoutRole(p) => write!(
+				f,
+				"this worker was drawn into a committee of programme {p} but does not run as aggregator: add `--role aggregator`, \
+				 or delist it"
+			),
+			Self::CannotReveal(p, r) => write!(
+				f,
+				"programme {p} round {r}: the aggregate committed to cannot be revealed, because the journal that held its salt \
+				 is gone; it only costs this round's share"
+			),
+			Self::ForeignCommit(p, r) => write!(
+				f,
+				"programme {p} round {r}: another update than this worker's is committed for its device: does the same key run \
+				 on two machines? Give each its own device"
+			),
+			Self::Unfunded(p) => write!(f, "programme {p} waits: its pot cannot pay for a round until somebody funds it"),
+			Self::Completed(p) => write!(f, "programme {p} is complete"),
+			Self::UnknownProgramme(p) => write!(f, "programme {p} does not exist on this chain: check --programme"),
+		}
+	}
+}
+
+/// Blocks by which this account holds back before it pays for moving a round on, so that not everybody does: 0 to
+/// `spread - 1`, the same for the same account, round and phase.
+fn hold_back(me: &AccountId32, at: &At, phase: Phase, spread: u32) -> u32 {
+	let mut hasher = blake3::Hasher::new();
+	hasher.update(&me.0);
+	for n in [at.programme, at.round, at.attempt, phase as u32] {
+		hasher.update(&n.to_le_bytes());
+	}
+	u32::from(hasher.finalize().as_bytes()[0]) % spread.max(1)
+}
+
+/// How many blocks the first to pay for `advance` and the last are apart.
+const ADVANCE_SPREAD: u32 = 4;
+
+/// What to do now, most urgent first.
+pub fn plan(
+	view: &ChainView,
+	journal: &JournalState,
+	duties: &Duties,
+	artifacts: &dyn Artifacts,
+) -> Vec<Action> {
+	let mut actions = Vec::new();
+	for programme in &view.programmes {
+		if let Some(round) = &programme.round {
+			plan_round(view, programme, round, journal, duties, artifacts, &mut actions);
+		}
+		plan_artifacts(view, programme, journal, duties, artifacts, &mut actions);
+	}
+	plan_settled(view, journal, &mut actions);
+	actions
+}
+
+fn plan_round(
+	view: &ChainView,
+	programme: &ProgrammeView,
+	round: &Round,
+	journal: &JournalState,
+	duties: &Duties,
+	artifacts: &dyn Artifacts,
+	actions: &mut Vec<Action>,
+) {
+	let at = At { programme: programme.info.id, round: round.index, attempt: round.attempt };
+	// A call made now gets into the next block at the earliest, and the deadline's block still takes it.
+	let over = round.deadline.is_some_and(|deadline| view.best >= deadline);
+	let member = round.committee.iter().find(|m| m.account == view.me);
+	let aggregates = duties.aggregator && !over;
+	match round.phase {
+		Phase::Commit => {
+			let committed = round.commits.iter().any(|c| c.producer == view.me);
+			let full = round.commit_count >= programme.info.max_updates;
+			if duties.trains(at.programme) && view.active() && !committed && !full && !over {
+				match journal.update(at.programme, at.round).filter(|u| artifacts.held(&u.artifact)) {
+					Some(update) => {
+						actions.push(Action::CommitUpdate { at, artifact: update.artifact });
+					},
+					None => actions.push(Action::Train { at }),
+				}
+			}
+		},
+		Phase::Availability => {
+			if aggregates && member.is_some_and(|m| m.bitmap.is_none()) {
+				actions.push(Action::Vote { at });
+			}
+		},
+		Phase::Aggregate => {
+			if aggregates && member.is_some_and(|m| !m.committed) {
+				match journal.aggregate(at.programme, at.round, at.attempt) {
+					Some(_) => actions.push(Action::CommitAggregate { at }),
+					None => actions.push(Action::Aggregate { at }),
+				}
+			}
+		},
+		Phase::Reveal => {
+			let due = member.is_some_and(|m| m.committed && m.revealed.is_none());
+			if aggregates && due && journal.aggregate(at.programme, at.round, at.attempt).is_some() {
+				actions.push(Action::Reveal { at });
+			}
+		},
+		Phase::Finalised | Phase::Failed => return,
+	}
+	let wait = hold_back(&view.me, &at, round.phase, ADVANCE_SPREAD);
+	if round.deadline.is_some_and(|deadline| view.best >= deadline.saturating_add(wait)) {
+		actions.push(Action::Advance { at, phase: round.phase });
+	}
+}
+
+fn plan_artifacts(
+	view: &ChainView,
+	programme: &ProgrammeView,
+	journal: &JournalState,
+	duties: &Duties,
+	artifacts: &dyn Artifacts,
+	actions: &mut Vec<Action>,
+) {
+	let info = &programme.info;
+	let serves = duties.trains(info.id) || duties.aggregator;
+	for artifact in [info.config, info.weights] {
+		if !artifacts.held(&artifact) {
+			// After the last round the result is still worth having: somebody has to keep it.
+			if serves && view.device.is_some() {
+				actions.push(Action::Fetch { programme: info.id, artifact });
+			}
+		} else if !artifacts.announced(&artifact) {
+			actions.push(Action::Announce { artifact });
+		}
+	}
+	if !artifacts.announced(&info.genesis_weights) && artifacts.held(&info.genesis_weights) {
+		actions.push(Action::Announce { artifact: info.genesis_weights });
+	}
+	// The round's own update, as soon as its commit window has closed.
+	if let Some(round) = &programme.round {
+		if let Some(update) = journal.update(info.id, round.index) {
+			let closed = round.phase != Phase::Commit;
+			if closed && artifacts.held(&update.artifact) && !artifacts.announced(&update.artifact) {
+				actions.push(Action::Announce { artifact: update.artifact });
+			}
+		}
+	}
+}
+
+fn plan_settled(view: &ChainView, journal: &JournalState, actions: &mut Vec<Action>) {
+	for (programme, round) in journal.rounds.keys() {
+		let over = view.programmes.iter().any(|p| p.info.id == *programme && is_over(p, *round));
+		if over {
+			actions.push(Action::Settle { programme: *programme, round: *round });
+		}
+	}
+}
+
+/// Whether a round is finalised or failed.
+pub fn is_over(programme: &ProgrammeView, round: RoundIndex) -> bool {
+	match &programme.round {
+		Some(running) => {
+			running.index > round
+				|| (running.index == round && matches!(running.phase, Phase::Finalised | Phase::Failed))
+		},
+		// No round runs: the last one, and all before it, are over.
+		None => programme.info.round >= round,
+	}
+}
+
+/// Whether the bytes of an update of this round may be given out: its commit window has closed.
+pub fn may_release(programme: &ProgrammeView, round: RoundIndex) -> bool {
+	let running = programme.round.as_ref();
+	is_over(programme, round) || running.is_some_and(|r| r.index == round && r.phase != Phase::Commit)
+}
+
+/// What a person should know now.
+pub fn notices(view: &ChainView, journal: &JournalState, duties: &Duties) -> Vec<Notice> {
+	let mut notices = Vec::new();
+	match &view.device {
+		None => notices.push(Notice::NoDevice),
+		Some(device) if device.state != DeviceState::Active => {
+			notices.push(Notice::DeviceNotActive(format!("{:?}", device.state).to_lowercase()));
+		},
+		Some(_) if duties.aggregator && !view.enlisted => notices.push(Notice::NotEnlisted),
+		Some(_) => {},
+	}
+	for id in &duties.programmes {
+		if view.programmes.iter().all(|p| p.info.id != *id) {
+			notices.push(Notice::UnknownProgramme(*id));
+		}
+	}
+	for programme in &view.programmes {
+		let id = programme.info.id;
+		match programme.info.state {
+			ProgrammeState::Open => {},
+			ProgrammeState::Unfunded => notices.push(Notice::Unfunded(id)),
+			ProgrammeState::Completed => notices.push(Notice::Completed(id)),
+		}
+		let Some(round) = &programme.round else { continue };
+		let commit = round.commits.iter().find(|c| c.producer == view.me);
+		if let (Some(commit), Some(update)) = (commit, journal.update(id, round.index)) {
+			if commit.artifact != update.artifact {
+				notices.push(Notice::ForeignCommit(id, round.index));
+			}
+		}
+		if let Some(member) = round.committee.iter().find(|m| m.account == view.me) {
+			if !duties.aggregator {
+				notices.push(Notice::DrawnWithoutRole(id));
+			} else if round.phase == Phase::Reveal
+				&& member.committed
+				&& member.revealed.is_none()
+				&& journal.aggregate(id, round.index, round.attempt).is_none()
+			{
+				notices.push(Notice::CannotReveal(id, round.index));
+			}
+		}
+	}
+	notices
+}
+
+/// The seed of a local run: another for every chain, programme, round and device, and the same again after a restart.
+pub fn run_seed(genesis: &H256, at: &At, device: u32, declared: u64) -> u64 {
+	let mut hasher = blake3::Hasher::new_derive_key("cairn 2026-11 local run seed v1");
+	hasher.update(genesis.as_bytes());
+	hasher.update(&at.programme.to_le_bytes());
+	hasher.update(&at.round.to_le_bytes());
+	hasher.update(&device.to_le_bytes());
+	hasher.update(&declared.to_le_bytes());
+	let mut first = [0u8; 8];
+	hasher.finalize_xof().fill(&mut first);
+	u64::from_le_bytes(first)
+}
