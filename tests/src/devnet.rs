@@ -628,9 +628,7 @@ impl Devnet {
 			.into_iter()
 			.flat_map(|(flag, value)| [flag.to_string(), value])
 			.collect();
-			args.extend(
-				["--validator", "--no-telemetry", "--no-mdns", "--no-hardware-benchmarks"].map(String::from),
-			);
+			args.extend(["--validator", "--no-telemetry", "--no-mdns"].map(String::from));
 			if let Some(bootnode) = &bootnode {
 				args.extend(["--bootnodes".to_string(), bootnode.clone()]);
 			}
