@@ -122,10 +122,13 @@ impl FileConfig {
 		let path = named.map_or_else(|| base.join("worker.toml"), Path::to_path_buf);
 		let text = match std::fs::read_to_string(&path) {
 			Ok(text) => text,
-			Err(e) if named.is_none() && e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+			Err(e) if named.is_none() && e.kind() == std::io::ErrorKind::NotFound => {
+				return Ok(Self::default())
+			},
 			Err(source) => return Err(ConfigError::Unreadable { path, source }),
 		};
-		toml::from_str(&text).map_err(|e| ConfigError::Malformed { path, reason: e.to_string().trim().to_string() })
+		toml::from_str(&text)
+			.map_err(|e| ConfigError::Malformed { path, reason: e.to_string().trim().to_string() })
 	}
 }
 
@@ -201,7 +204,9 @@ pub fn check_node_url(url: &str) -> Result<String, ConfigError> {
 	let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
 	match scheme {
 		"ws" | "wss" => {},
-		"http" | "https" => return Err(wrong("the worker needs a WebSocket; nodes serve it on the same port")),
+		"http" | "https" => {
+			return Err(wrong("the worker needs a WebSocket; nodes serve it on the same port"))
+		},
 		_ => return Err(wrong("its scheme is not ws or wss")),
 	}
 	let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -298,7 +303,17 @@ mod tests {
 		for url in ["ws://127.0.0.1:9944", "wss://node.example", "ws://[::1]:9944/path", "ws://[::1]"] {
 			assert!(check_node_url(url).is_ok(), "{url}");
 		}
-		for url in ["127.0.0.1:9944", "http://a:1", "ftp://a", "ws://", "ws://:9944", "ws://a:x", "ws://a:0", "ws://a:70000", "ws://a b:1"] {
+		for url in [
+			"127.0.0.1:9944",
+			"http://a:1",
+			"ftp://a",
+			"ws://",
+			"ws://:9944",
+			"ws://a:x",
+			"ws://a:0",
+			"ws://a:70000",
+			"ws://a b:1",
+		] {
 			let message = check_node_url(url).unwrap_err().to_string();
 			assert!(message.contains(url) && message.contains(DEFAULT_NODE), "{message}");
 		}

@@ -105,14 +105,16 @@ impl Keys {
 			return Err(KeyError::Exists(folder));
 		}
 		let secret = match suri {
-			Some(suri) if !suri.starts_with("//") && Path::new(suri).is_file() => {
-				fs::read_to_string(suri).map_err(BaseError::io("cannot read", Path::new(suri)))?.trim().to_string()
-			},
+			Some(suri) if !suri.starts_with("//") && Path::new(suri).is_file() => fs::read_to_string(suri)
+				.map_err(BaseError::io("cannot read", Path::new(suri)))?
+				.trim()
+				.to_string(),
 			Some(suri) => suri.trim().to_string(),
 			None => {
 				let mut entropy = [0u8; 32];
 				OsRng.fill_bytes(&mut entropy);
-				let mnemonic = Mnemonic::from_entropy(&entropy).expect("32 bytes make a 24-word mnemonic; qed");
+				let mnemonic =
+					Mnemonic::from_entropy(&entropy).expect("32 bytes make a 24-word mnemonic; qed");
 				mnemonic.to_string()
 			},
 		};
@@ -239,11 +241,11 @@ mod tests {
 		let alice = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
 		let account = |suri: &str| AccountId32(account_from_suri(suri).unwrap().public_key().0).to_string();
 		assert_eq!(account("//Alice"), alice);
-		assert_eq!(account("bottom drive obey lake curtain smoke basket hold race lonely fit walk//Alice"), alice);
 		assert_eq!(
-			account("0xe5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a"),
+			account("bottom drive obey lake curtain smoke basket hold race lonely fit walk//Alice"),
 			alice
 		);
+		assert_eq!(account("0xe5be9a5092b81bca64be81d212e7f2f9eba183bb7a90954f7b76361f6edb5c0a"), alice);
 		let dir = tempfile::tempdir().unwrap();
 		let file = dir.path().join("suri");
 		fs::write(&file, "//Alice\n").unwrap();
@@ -295,7 +297,8 @@ mod tests {
 		let message = cairn_primitives::network_key_message(&genesis, &keys.account_id().0);
 		let public = identity::ed25519::PublicKey::try_from_bytes(&keys.network_key()).unwrap();
 		assert!(public.verify(&message, &proof));
-		let other = cairn_primitives::network_key_message(&cairn_primitives::H256([8; 32]), &keys.account_id().0);
+		let other =
+			cairn_primitives::network_key_message(&cairn_primitives::H256([8; 32]), &keys.account_id().0);
 		assert!(!public.verify(&other, &proof));
 	}
 }

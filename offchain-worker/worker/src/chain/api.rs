@@ -64,7 +64,11 @@ impl Chain {
 	///
 	/// # Errors
 	/// See [`Chain::programmes`].
-	pub async fn programme(&self, id: ProgrammeId, at: Option<H256>) -> Result<Option<Programme>, ChainError> {
+	pub async fn programme(
+		&self,
+		id: ProgrammeId,
+		at: Option<H256>,
+	) -> Result<Option<Programme>, ChainError> {
 		self.call("TrainingApi_programme", id, at).await
 	}
 
@@ -72,7 +76,11 @@ impl Chain {
 	///
 	/// # Errors
 	/// See [`Chain::programmes`].
-	pub async fn current_round(&self, id: ProgrammeId, at: Option<H256>) -> Result<Option<Round>, ChainError> {
+	pub async fn current_round(
+		&self,
+		id: ProgrammeId,
+		at: Option<H256>,
+	) -> Result<Option<Round>, ChainError> {
 		self.call("TrainingApi_current_round", id, at).await
 	}
 

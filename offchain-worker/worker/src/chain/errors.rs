@@ -49,13 +49,20 @@ impl Refused {
 	/// Cause and remedy in the words of a worker's operator, or the metadata's words.
 	pub fn explanation(&self) -> Cow<'_, str> {
 		let text = match (self.pallet.as_str(), self.name.as_str()) {
-			("Training", "CommitWindowClosed" | "WrongPhase") => {
+			("Training", "CommitWindowClosed" | "WindowClosed") => {
 				"the window closed before this arrived. Nothing is lost: the next round is open to everyone. If it \
 				 happens often, the device is too slow for the programme's local steps, or the node lags"
 			},
 			("Training", "AlreadyCommitted") => "this device has committed its update for the round already",
 			("Training", "NotDue") => "somebody else has moved the round on already",
-			("Training", "NotEnlisted") => "run `cairn-worker register --aggregator --bond CRN` first",
+			("Training", "BondTooSmall") => "bond more: `cairn-worker register --aggregator --bond CRN`",
+			("Training", "DeviceNotActive") | ("Hardware", "NotADevice") => {
+				"this account has no active device: run `cairn-worker register`"
+			},
+			("Hardware", "NotSiteOwner") => {
+				"only the site's owner may register devices there: give the owner's key with --owner-suri"
+			},
+			("Hardware", "UnknownSite") => "there is no site of this number: check --site, or use --site-name",
 			("Rewards", "NothingToClaim") => {
 				"nothing is claimable yet; rewards come with finalised rounds (`cairn-worker status` shows them)"
 			},
@@ -160,7 +167,8 @@ mod tests {
 
 	#[test]
 	fn docs_of_an_error_become_one_line() {
-		let lines = [" The window".to_string(), "  is closed.".to_string(), String::new(), " Wait.".to_string()];
+		let lines =
+			[" The window".to_string(), "  is closed.".to_string(), String::new(), " Wait.".to_string()];
 		assert_eq!(join_docs(&lines), "The window is closed. Wait.");
 	}
 }

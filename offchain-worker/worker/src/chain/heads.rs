@@ -84,9 +84,8 @@ impl Heads {
 }
 
 async fn follow_finalised(chain: Chain, heads: watch::Sender<Head>) {
-	let mut stream = chain
-		.rpc()
-		.subscribe::<Header>("chain_subscribeFinalizedHeads", "chain_unsubscribeFinalizedHeads");
+	let mut stream =
+		chain.rpc().subscribe::<Header>("chain_subscribeFinalizedHeads", "chain_unsubscribeFinalizedHeads");
 	loop {
 		let item = tokio::select! {
 			item = tokio::time::timeout(STALLED, stream.next()) => item,
@@ -100,9 +99,8 @@ async fn follow_finalised(chain: Chain, heads: watch::Sender<Head>) {
 				let last = heads.borrow().number;
 				tracing::warn!("no new finalised block for {} s after block {last}", STALLED.as_secs());
 				chain.rpc().rotate().await;
-				stream = chain
-					.rpc()
-					.subscribe("chain_subscribeFinalizedHeads", "chain_unsubscribeFinalizedHeads");
+				stream =
+					chain.rpc().subscribe("chain_subscribeFinalizedHeads", "chain_unsubscribeFinalizedHeads");
 				continue;
 			},
 		};
@@ -129,8 +127,7 @@ async fn follow_finalised(chain: Chain, heads: watch::Sender<Head>) {
 }
 
 async fn follow_best(chain: Chain, best: watch::Sender<u32>) {
-	let mut stream =
-		chain.rpc().subscribe::<Header>("chain_subscribeNewHeads", "chain_unsubscribeNewHeads");
+	let mut stream = chain.rpc().subscribe::<Header>("chain_subscribeNewHeads", "chain_unsubscribeNewHeads");
 	loop {
 		let item = tokio::select! {
 			item = stream.next() => item,

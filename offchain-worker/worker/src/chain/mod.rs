@@ -52,7 +52,9 @@ pub enum ChainError {
 		api: String,
 	},
 	/// The metadata does not have something this worker needs.
-	#[error("the chain's metadata cannot be used ({0}): use a worker of the same release as the chain's runtime")]
+	#[error(
+		"the chain's metadata cannot be used ({0}): use a worker of the same release as the chain's runtime"
+	)]
 	Metadata(String),
 }
 
@@ -75,7 +77,8 @@ pub struct Chain {
 }
 
 /// The client at one block: metadata, constants, events, transactions.
-pub(crate) type AtBlock = subxt::client::ClientAtBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
+pub(crate) type AtBlock =
+	subxt::client::ClientAtBlock<SubstrateConfig, OnlineClientAtBlockImpl<SubstrateConfig>>;
 
 impl Chain {
 	/// Connects, and from then on refuses nodes of any other chain.
@@ -183,7 +186,12 @@ impl Chain {
 	///
 	/// # Errors
 	/// When no node answers, or the metadata does not have sites of the known form.
-	pub async fn site_of(&self, at: Head, owner: &AccountId32, name: &str) -> Result<Option<u32>, ChainError> {
+	pub async fn site_of(
+		&self,
+		at: Head,
+		owner: &AccountId32,
+		name: &str,
+	) -> Result<Option<u32>, ChainError> {
 		#[derive(subxt::ext::scale_decode::DecodeAsType)]
 		#[decode_as_type(crate_path = "subxt::ext::scale_decode")]
 		struct Site {

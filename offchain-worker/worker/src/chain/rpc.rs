@@ -71,7 +71,9 @@ pub enum RpcError {
 		data: Option<String>,
 	},
 	/// No node could be reached for as long as the settings allow.
-	#[error("no node answers: {reasons}. Start a node, or name another with --node (several are tried in turn)")]
+	#[error(
+		"no node answers: {reasons}. Start a node, or name another with --node (several are tried in turn)"
+	)]
 	Unreachable {
 		/// Per URL, what happened.
 		reasons: String,
@@ -263,10 +265,8 @@ impl RpcPool {
 		method: &str,
 		params: impl Serialize,
 	) -> Result<R, RpcError> {
-		let unreadable = |e: serde_json::Error| RpcError::Unreadable {
-			method: method.to_string(),
-			reason: e.to_string(),
-		};
+		let unreadable =
+			|e: serde_json::Error| RpcError::Unreadable { method: method.to_string(), reason: e.to_string() };
 		let params = serde_json::value::to_raw_value(&params).map_err(unreadable)?;
 		// `()` stands for no parameters.
 		let params = (params.get() != "null").then_some(params);
@@ -297,7 +297,10 @@ impl RpcPool {
 						Some(Ok(item)) => return Some((Ok(item), state)),
 						Some(Err(e)) => {
 							let reason = e.to_string();
-							return Some((Err(RpcError::Unreadable { method: method.into(), reason }), state));
+							return Some((
+								Err(RpcError::Unreadable { method: method.into(), reason }),
+								state,
+							));
 						},
 						// The node ended it (it does so to slow readers), or it is gone.
 						None => {
@@ -472,7 +475,8 @@ impl rpcs::RpcClientT for RpcPool {
 		// Bound to one connection: subxt takes it up again itself when told that the connection was lost.
 		Box::pin(async move {
 			let connection = self.connection().await.map_err(to_subxt)?;
-			let subscription = connection.client.subscribe::<Box<RawValue>, _>(sub, Params(params), unsub).await;
+			let subscription =
+				connection.client.subscribe::<Box<RawValue>, _>(sub, Params(params), unsub).await;
 			let subscription = subscription.map_err(|e| rpcs::Error::Client(Box::new(e)))?;
 			let lost = futures::stream::once(async {
 				Err(rpcs::Error::DisconnectedWillReconnect("the subscription ended".into()))

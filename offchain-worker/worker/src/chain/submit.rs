@@ -329,9 +329,7 @@ impl Submitter {
 			seen.push(SeenEvent {
 				pallet: event.pallet_name().to_string(),
 				name: event.event_name().to_string(),
-				fields: event
-					.decode_fields_unchecked_as::<Composite<()>>()
-					.map_err(|e| unreadable(&e))?,
+				fields: event.decode_fields_unchecked_as::<Composite<()>>().map_err(|e| unreadable(&e))?,
 			});
 		}
 		Ok(Landed { block: block.number, block_hash: block.hash, events: seen })

@@ -110,9 +110,7 @@ fn module(state: Arc<State>) -> RpcModule<Arc<State>> {
 	module
 		.register_method("chain_getBlock", |_, _, _| json!({ "block": { "extrinsics": ["0x00"] } }))
 		.unwrap();
-	module
-		.register_method("system_accountNextIndex", |_, state, _| get(&state.next_nonce))
-		.unwrap();
+	module.register_method("system_accountNextIndex", |_, state, _| get(&state.next_nonce)).unwrap();
 	module
 		.register_method("author_submitExtrinsic", |params, state, _| {
 			let bytes: String = params.one().unwrap();
@@ -125,7 +123,8 @@ fn module(state: Arc<State>) -> RpcModule<Arc<State>> {
 		.unwrap();
 	module
 		.register_method("state_call", |_, _, _| {
-			let text = "Client error: Execution failed: Other: Exported method TrainingApi_programmes is not found";
+			let text =
+				"Client error: Execution failed: Other: Exported method TrainingApi_programmes is not found";
 			Err::<String, _>(ErrorObjectOwned::owned(4003, "Client error", Some(text)))
 		})
 		.unwrap();
@@ -285,8 +284,9 @@ async fn waiting_for_a_node_is_said_and_so_is_its_return() {
 	let mut node = Node::start().await;
 	node.stop().await;
 	let (said, mut saying) = tokio::sync::mpsc::unbounded_channel();
-	let pool =
-		RpcPool::with_notices(vec![node.url()], quick(), move |notice| drop(said.send(format!("{notice:?}"))));
+	let pool = RpcPool::with_notices(vec![node.url()], quick(), move |notice| {
+		drop(said.send(format!("{notice:?}")))
+	});
 	let connecting = tokio::spawn(Chain::connect(pool));
 	assert!(saying.recv().await.unwrap().starts_with("Waiting"));
 	node.resume().await;

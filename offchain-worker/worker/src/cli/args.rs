@@ -82,13 +82,17 @@ pub enum Command {
 	Artifacts(ArtifactsCommand),
 	/// Measure weights on the held-out part of a data set
 	Evaluate(EvaluateArgs),
+	/// Time a configuration's local steps in plain libtorch, to compare a round with
+	BenchPlain(BenchArgs),
 }
 
 /// Keys.
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
 	/// Make an account key and a network key
-	#[command(after_help = "The account's secret is a 24-word mnemonic in keys/account.suri: back it up. Who has it has the rewards.")]
+	#[command(
+		after_help = "The account's secret is a 24-word mnemonic in keys/account.suri: back it up. Who has it has the rewards."
+	)]
 	Generate {
 		/// Take this account instead of a new one: a mnemonic, 0x and a hexadecimal seed, //Alice (development chains
 		/// only), or a file with one of these
@@ -212,6 +216,20 @@ pub struct DataArgs {
 	pub device: Option<String>,
 }
 
+/// A part of the data, for simulations.
+#[derive(Debug, Args)]
+pub struct PartitionArgs {
+	/// Train on one part of the data only, for simulations: 0/5 is the first of five
+	#[arg(long, value_name = "INDEX/WORKERS", env = "CAIRN_PARTITION")]
+	pub partition: Option<String>,
+	/// How unlike the parts are: Dirichlet concentration; small is unlike [default: parts are alike]
+	#[arg(long, value_name = "A", env = "CAIRN_ALPHA")]
+	pub alpha: Option<f64>,
+	/// Seed of the partition and of the order in which samples are drawn [default: 0]
+	#[arg(long, value_name = "S", env = "CAIRN_PARTITION_SEED")]
+	pub partition_seed: Option<u64>,
+}
+
 /// The daemon.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -240,15 +258,9 @@ pub struct RunArgs {
 	/// The data.
 	#[command(flatten)]
 	pub data: DataArgs,
-	/// Train on one part of the data only, for simulations: 0/5 is the first of five
-	#[arg(long, value_name = "INDEX/WORKERS", env = "CAIRN_PARTITION")]
-	pub partition: Option<String>,
-	/// How unlike the parts are: Dirichlet concentration; small is unlike [default: parts are alike]
-	#[arg(long, value_name = "A", env = "CAIRN_ALPHA")]
-	pub alpha: Option<f64>,
-	/// Seed of the partition and of the order in which samples are drawn [default: 0]
-	#[arg(long, value_name = "S", env = "CAIRN_PARTITION_SEED")]
-	pub partition_seed: Option<u64>,
+	/// Which part of it.
+	#[command(flatten)]
+	pub partition: PartitionArgs,
 	/// Threads for training and for aggregation [default: 1 for training, so that updates are repeatable; all cores for
 	/// aggregation, whose result never depends on them]
 	#[arg(long, value_name = "N", env = "CAIRN_THREADS")]
@@ -386,6 +398,26 @@ pub struct EvaluateArgs {
 	/// Which part of it
 	#[arg(long, value_enum, default_value_t = Part::HeldOut)]
 	pub part: Part,
+	/// Threads [default: 1]
+	#[arg(long, value_name = "N", env = "CAIRN_THREADS")]
+	pub threads: Option<NonZeroU16>,
+}
+
+/// The baseline of a round.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+	/// Training configuration: a hash in the store, or a file
+	#[arg(long, value_name = "HASH|FILE")]
+	pub config: ArtifactOrFile,
+	/// The data.
+	#[command(flatten)]
+	pub data: DataArgs,
+	/// Which part of it.
+	#[command(flatten)]
+	pub partition: PartitionArgs,
+	/// Steps [default: the configuration's]
+	#[arg(long, value_name = "N")]
+	pub steps: Option<u32>,
 	/// Threads [default: 1]
 	#[arg(long, value_name = "N", env = "CAIRN_THREADS")]
 	pub threads: Option<NonZeroU16>,

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod artifacts;
+mod data;
 mod keys;
 mod programme;
 mod register;
@@ -85,11 +86,8 @@ impl App {
 				return Err(BaseError::WrongChain { path, pinned, found }.into());
 			}
 		}
-		let settings = RpcSettings {
-			genesis: pinned.or(self.settings.genesis),
-			patience,
-			..RpcSettings::default()
-		};
+		let settings =
+			RpcSettings { genesis: pinned.or(self.settings.genesis), patience, ..RpcSettings::default() };
 		let chain = Chain::connect(RpcPool::new(self.settings.nodes.clone(), settings)).await?;
 		base.pin_chain(chain.genesis())?;
 		Ok(chain)
@@ -137,7 +135,8 @@ async fn dispatch(app: &App, command: Command) -> Result<(), CliError> {
 		Command::Claim(args) => status::claim(app, &args).await,
 		Command::Programme(command) => programme::run(app, command),
 		Command::Artifacts(command) => artifacts::run(app, command),
-		Command::Evaluate(args) => artifacts::evaluate(app, args),
+		Command::Evaluate(args) => data::evaluate(app, args),
+		Command::BenchPlain(args) => data::bench_plain(app, &args),
 	}
 }
 

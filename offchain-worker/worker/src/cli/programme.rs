@@ -67,7 +67,9 @@ fn init(app: &App, args: &InitArgs) -> Result<Value, CliError> {
 /// A plain JSON number, which is what the chain's genesis takes.
 fn amount(plancks: u128) -> Result<u64, CliError> {
 	u64::try_from(plancks).map_err(|_| {
-		CliError::Usage(format!("{plancks} plancks do not fit into a JSON number of 64 bits: choose a smaller amount"))
+		CliError::Usage(format!(
+			"{plancks} plancks do not fit into a JSON number of 64 bits: choose a smaller amount"
+		))
 	})
 }
 
@@ -117,9 +119,11 @@ fn check_numbers(args: &InitArgs, rule: &AggregationRule) -> Result<(), CliError
 	if args.committee_share > 100 {
 		return wrong(format!("--committee-share {} is above 100 per cent", args.committee_share));
 	}
-	for (name, value) in
-		[("--committee-size", args.committee_size), ("--rounds", args.rounds), ("--max-samples", args.max_samples)]
-	{
+	for (name, value) in [
+		("--committee-size", args.committee_size),
+		("--rounds", args.rounds),
+		("--max-samples", args.max_samples),
+	] {
 		if value == 0 {
 			return wrong(format!("{name} must be at least 1"));
 		}

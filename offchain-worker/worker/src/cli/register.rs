@@ -97,8 +97,7 @@ impl Registration<'_> {
 				self.args.region.len()
 			)));
 		}
-		if let Some(site) =
-			self.chain.site_of(self.heads.finalised_now(), self.owner.account(), name).await?
+		if let Some(site) = self.chain.site_of(self.heads.finalised_now(), self.owner.account(), name).await?
 		{
 			self.say("site", format!("site {site} `{name}` is registered already"));
 			return Ok(site);
@@ -129,21 +128,31 @@ impl Registration<'_> {
 			device = self.chain.device_of(&self.me, self.now()).await?;
 		}
 		let device = device.ok_or_else(|| {
-			CliError::Failed("the device is not in the registry although its registration landed: try again".into())
+			CliError::Failed(
+				"the device is not in the registry although its registration landed: try again".into(),
+			)
 		})?;
 		let bound = device.network_key == Some(self.keys.network_key());
 		match device.state {
 			DeviceState::Active if bound => {
-				self.say("activate", format!("device {} at site {} is active already", device.id, device.site));
+				self.say(
+					"activate",
+					format!("device {} at site {} is active already", device.id, device.site),
+				);
 				Ok(())
 			},
 			DeviceState::Suspended => Err(CliError::Failed(format!(
 				"device {} is suspended: it can take part again once governance reinstates it",
 				device.id
 			))),
-			DeviceState::Retired => Err(CliError::Failed(format!("device {} is retired for good", device.id))),
+			DeviceState::Retired => {
+				Err(CliError::Failed(format!("device {} is retired for good", device.id)))
+			},
 			DeviceState::Registered | DeviceState::Attested | DeviceState::Active => {
-				self.say("activate", format!("activating device {} with peer id {}", device.id, self.keys.peer_id()));
+				self.say(
+					"activate",
+					format!("activating device {} with peer id {}", device.id, self.keys.peer_id()),
+				);
 				let call = Call::ActivateDevice {
 					network_key: self.keys.network_key(),
 					proof: self.keys.network_proof(&self.chain.genesis(), &self.me),

@@ -1,10 +1,9 @@
 //! `cairn-worker run`
 
-use super::{args::RunArgs, artifacts::data_and_device, App, CliError};
+use super::{args::RunArgs, data::local_data, App, CliError};
 use crate::{
 	base::BasePath,
 	chain::{Chain, Heads, Submitter},
-	config::{parse_partition, ConfigError},
 	daemon::{self, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Withheld},
 	journal::{Journal, SharedJournal},
 	keys::Keys,
@@ -13,9 +12,9 @@ use crate::{
 };
 use cairn_artifacts::Store;
 use cairn_network::{parse_multiaddr, Limits, Network, NetworkConfig};
-use cairn_training::{load, set_threads, Partition};
+use cairn_training::set_threads;
 use serde_json::json;
-use std::{collections::HashSet, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::{
 	signal::unix::{signal, SignalKind},
 	sync::{watch, Semaphore},
@@ -61,48 +60,26 @@ fn prepare(app: &App, args: &RunArgs) -> Result<Plan, CliError> {
 	if listen.is_empty() {
 		listen.push(DEFAULT_LISTEN.into());
 	}
-	let seed = args.partition_seed.or(file.partition_seed).unwrap_or(0);
+	let seed = args.partition.partition_seed.or(file.partition_seed).unwrap_or(0);
 	let threads = args.threads.or(file.threads);
-	let trainer = duties.trainer.then(|| trainer(app, args, seed, threads)).transpose()?;
+	// The data come before anything else, so that what is wrong with them is said at once.
+	let trainer = duties.trainer.then(|| {
+		let (data, device) = local_data(app, &args.data, &args.partition)?;
+		Ok::<_, CliError>(LibtorchTrainer::new(data, device))
+	});
+	if let Some(threads) = threads {
+		set_threads(threads);
+	}
 	let cores = std::thread::available_parallelism().map_or(1, usize::from);
 	Ok(Plan {
 		listen: addresses("--listen", &listen)?,
 		external: addresses("--external", &layer(&args.external, &file.external))?,
 		bootstrap: addresses("--bootstrap", &layer(&args.bootstrap, &file.bootstrap))?,
 		duties,
-		trainer,
+		trainer: trainer.transpose()?,
 		seed,
 		threads: threads.map_or(cores, |n| n.get().into()),
 	})
-}
-
-/// Loads the data before anything else, so that what is wrong with it is said at once.
-fn trainer(
-	app: &App,
-	args: &RunArgs,
-	seed: u64,
-	threads: Option<NonZeroU16>,
-) -> Result<LibtorchTrainer, CliError> {
-	let file = &app.settings.run;
-	let (source, device) = data_and_device(app, &args.data)?;
-	if let Some(threads) = threads {
-		set_threads(threads);
-	}
-	let mut data = load(&source).map_err(CliError::failed)?.train;
-	let alpha = args.alpha.or(file.alpha);
-	match args.partition.as_ref().or(file.partition.as_ref()) {
-		Some(text) => {
-			let (index, workers) = parse_partition(text)?;
-			let partition = Partition { workers, index, alpha, seed };
-			data = data.partition(&partition).map_err(CliError::failed)?;
-		},
-		None if alpha.is_some() => {
-			let error = ConfigError::Partition(String::new());
-			return Err(CliError::Usage(format!("--alpha says how parts differ, so it needs --partition: {error}")));
-		},
-		None => {},
-	}
-	Ok(LibtorchTrainer::new(data, device))
 }
 
 pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), CliError> {

@@ -112,6 +112,7 @@ pub(super) async fn claim(app: &App, args: &ClaimArgs) -> Result<(), CliError> {
 	// What was paid may be more than what was claimable a moment ago.
 	let paid = landed.number("Rewards", "Claimed", "amount").unwrap_or(claimable);
 	let value = json!({ "programme": id, "claimed": paid.to_string(), "block": landed.block });
-	app.output.result(&value, format!("programme {id} paid {} in block {}", format_amount(paid), landed.block));
+	app.output
+		.result(&value, format!("programme {id} paid {} in block {}", format_amount(paid), landed.block));
 	Ok(())
 }

@@ -12,9 +12,7 @@ use crate::{
 };
 use cairn_aggregation::{check_update, next_weights, CheckedUpdate, RoundInputs};
 use cairn_artifacts::TensorFile;
-use cairn_primitives::{
-	bitmap, envelope::ExpectedUpdate, round::aggregate_commitment, views::CommitInfo,
-};
+use cairn_primitives::{bitmap, envelope::ExpectedUpdate, round::aggregate_commitment, views::CommitInfo};
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -89,8 +87,10 @@ pub(super) async fn vote(task: &Task, action: &Action, at: &At) -> Result<(), Ac
 					}
 				},
 				(index, Gathered::Refused(reason)) => {
-					let text =
-						format!("programme {} round {}: update {index} refused: {reason}", at.programme, at.round);
+					let text = format!(
+						"programme {} round {}: update {index} refused: {reason}",
+						at.programme, at.round
+					);
 					let fields = json!({
 						"programme": at.programme, "round": at.round, "index": index, "reason": reason.clone(),
 					});
@@ -209,12 +209,8 @@ pub(super) async fn commit(task: &Task, action: &Action, at: &At) -> Result<(), 
 		&aggregate.result,
 		&aggregate.salt.0,
 	);
-	let call = Call::CommitAggregate {
-		programme: at.programme,
-		round: at.round,
-		attempt: at.attempt,
-		commitment,
-	};
+	let call =
+		Call::CommitAggregate { programme: at.programme, round: at.round, attempt: at.attempt, commitment };
 	let waiting = Instant::now();
 	let landed = context.submit(action, &call).await?;
 	let fields = json!({
@@ -243,7 +239,8 @@ pub(super) async fn reveal(task: &Task, action: &Action, at: &At) -> Result<(), 
 		"programme": at.programme, "round": at.round, "attempt": at.attempt, "result": aggregate.result,
 		"waitSeconds": waiting.elapsed().as_secs_f64(), "block": landed.block,
 	});
-	let text = format!("programme {} round {}: revealed {}", at.programme, at.round, short(&aggregate.result));
+	let text =
+		format!("programme {} round {}: revealed {}", at.programme, at.round, short(&aggregate.result));
 	context.output.event("aggregate.revealed", fields, text);
 	Ok(())
 }

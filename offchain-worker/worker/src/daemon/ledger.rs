@@ -57,7 +57,8 @@ impl LiveLedger {
 
 	async fn programme(&self, id: ProgrammeId, at: H256) -> Result<Option<ProgrammeView>, ChainError> {
 		let at = Some(at);
-		let (info, round) = futures::try_join!(self.chain.programme(id, at), self.chain.current_round(id, at))?;
+		let (info, round) =
+			futures::try_join!(self.chain.programme(id, at), self.chain.current_round(id, at))?;
 		Ok(info.map(|info| ProgrammeView { info, round }))
 	}
 }
@@ -82,8 +83,9 @@ impl Ledger for LiveLedger {
 			self.chain.aggregators(at)
 		)?;
 		// An aggregator serves whatever programme draws it.
-		let wanted =
-			|id: &ProgrammeId| duties.aggregator || duties.programmes.is_empty() || duties.programmes.contains(id);
+		let wanted = |id: &ProgrammeId| {
+			duties.aggregator || duties.programmes.is_empty() || duties.programmes.contains(id)
+		};
 		let programmes =
 			try_join_all(ids.into_iter().filter(wanted).map(|id| self.programme(id, head.hash))).await?;
 		Ok(ChainView {

@@ -176,6 +176,7 @@ impl Task {
 			Action::CommitAggregate { at } => aggregator::commit(&self, &action, at).await,
 			Action::Reveal { at } => aggregator::reveal(&self, &action, at).await,
 			Action::Advance { at, phase } => upkeep::advance(&self, &action, at, *phase).await,
+			Action::Resume { programme } => upkeep::resume(&self, &action, *programme).await,
 			Action::Fetch { programme, artifact } => upkeep::fetch(&self, *programme, artifact).await,
 			Action::Announce { artifact } => upkeep::announce(&self, artifact).await,
 			Action::Settle { programme, round } => upkeep::settle(&self, *programme, *round).await,
@@ -200,6 +201,22 @@ fn stops_when_overtaken(action: &Action) -> bool {
 		action,
 		Action::Train { .. } | Action::Vote { .. } | Action::Aggregate { .. } | Action::Fetch { .. }
 	)
+}
+
+/// Whether the chain refused a call because others were faster or the window had closed: no fault, nothing lost.
+fn overtaken(error: &SubmitError) -> bool {
+	const NAMES: [&str; 9] = [
+		"CommitWindowClosed",
+		"WindowClosed",
+		"WrongRound",
+		"WrongAttempt",
+		"NoRunningRound",
+		"AlreadyCommitted",
+		"AlreadyVoted",
+		"AlreadyRevealed",
+		"TooManyUpdates",
+	];
+	NAMES.iter().any(|name| error.is_refusal("Training", name))
 }
 
 struct Daemon {
@@ -383,6 +400,10 @@ impl Daemon {
 				self.retries.remove(&key);
 			},
 			Err(ActionError::Cancelled) => tracing::debug!("{key} is no longer needed"),
+			Err(ActionError::Submit(e)) if overtaken(&e) => {
+				let fields = json!({ "action": key.clone(), "reason": e.to_string() });
+				self.context.output.event("action.overtaken", fields, format!("{key} came too late: {e}"));
+			},
 			Err(ActionError::Journal(e) | ActionError::Submit(SubmitError::Journal(e))) => {
 				return Err(DaemonError::Journal(e));
 			},

@@ -124,7 +124,11 @@ fn apply(state: &mut State, call: &Call) -> Result<(), SubmitError> {
 			}
 		},
 		Call::VoteAvailability { bitmap, .. } => {
-			round.committee.iter_mut().filter(|m| m.account == ME).for_each(|m| m.bitmap = Some(bitmap.clone()));
+			round
+				.committee
+				.iter_mut()
+				.filter(|m| m.account == ME)
+				.for_each(|m| m.bitmap = Some(bitmap.clone()));
 			round.included = bitmap.clone();
 			round.phase = Phase::Aggregate;
 		},
@@ -333,7 +337,11 @@ impl Worker {
 	}
 
 	/// What a committed update of somebody else looks like.
-	fn foreign_update(&self, base: H256, index: u32) -> (cairn_primitives::views::CommitInfo<AccountId32>, Vec<u8>) {
+	fn foreign_update(
+		&self,
+		base: H256,
+		index: u32,
+	) -> (cairn_primitives::views::CommitInfo<AccountId32>, Vec<u8>) {
 		let envelope = UpdateEnvelope {
 			genesis: GENESIS,
 			programme: 0,
@@ -389,7 +397,8 @@ async fn one_worker_takes_a_round_from_training_to_the_next_weights() {
 	process.stop().await;
 	let calls: Vec<&str> = state.submitted.iter().map(|(_, call)| call.name().1).collect();
 	assert_eq!(calls, ["commit_update", "vote_availability", "commit_aggregate", "reveal_aggregate"]);
-	for name in ["round.trained", "round.committed", "round.voted", "round.aggregated", "aggregate.revealed"] {
+	for name in ["round.trained", "round.committed", "round.voted", "round.aggregated", "aggregate.revealed"]
+	{
 		assert_eq!(worker.events(name).len(), 1, "{name}");
 	}
 	assert_eq!(worker.events("action.failed"), Vec::<serde_json::Value>::new());
@@ -514,7 +523,9 @@ async fn vote_leaves_out_what_is_missing_when_the_deadline_comes_near() {
 	worker.ledger.best.send_replace(200 - MARGIN);
 	let state = worker.ledger.until(|s| !s.submitted.is_empty()).await;
 	process.stop().await;
-	let Call::VoteAvailability { bitmap, .. } = &state.submitted[0].1 else { panic!("{:?}", state.submitted) };
+	let Call::VoteAvailability { bitmap, .. } = &state.submitted[0].1 else {
+		panic!("{:?}", state.submitted)
+	};
 	assert!(!bitmap::get(bitmap, 1));
 	assert_eq!(bitmap.len(), 1);
 }
@@ -526,10 +537,12 @@ async fn update_that_is_not_what_was_committed_to_is_voted_out_with_the_reason()
 	let worker = Worker::new(running, FakeTrainer::default());
 	let (good, good_bytes) = worker.foreign_update(base_weights().hash(), 0);
 	let (stale, stale_bytes) = worker.foreign_update(H256([99; 32]), 1);
-	worker.exchange.elsewhere.lock().unwrap().extend([
-		(good.artifact, good_bytes),
-		(stale.artifact, stale_bytes),
-	]);
+	worker
+		.exchange
+		.elsewhere
+		.lock()
+		.unwrap()
+		.extend([(good.artifact, good_bytes), (stale.artifact, stale_bytes)]);
 	worker.ledger.change_round(|r| {
 		r.commit_count = 2;
 		r.commits = vec![good, stale];
@@ -538,7 +551,9 @@ async fn update_that_is_not_what_was_committed_to_is_voted_out_with_the_reason()
 	let process = worker.start();
 	let state = worker.ledger.until(|s| !s.submitted.is_empty()).await;
 	process.stop().await;
-	let Call::VoteAvailability { bitmap, .. } = &state.submitted[0].1 else { panic!("{:?}", state.submitted) };
+	let Call::VoteAvailability { bitmap, .. } = &state.submitted[0].1 else {
+		panic!("{:?}", state.submitted)
+	};
 	assert_eq!(bitmap, &[0b01]);
 	let refusals = worker.events("update.refused");
 	assert_eq!(refusals.len(), 1);

@@ -143,7 +143,9 @@ pub(super) async fn commit(task: &Task, action: &Action, at: &At) -> Result<(), 
 	let block = match context.submit(action, &call).await {
 		Ok(landed) => landed.block,
 		// Committed by an earlier transaction whose fate was not known. The plan looks at the chain again.
-		Err(SubmitError::Refused { refused, block, .. }) if refused.is("Training", "AlreadyCommitted") => block,
+		Err(SubmitError::Refused { refused, block, .. }) if refused.is("Training", "AlreadyCommitted") => {
+			block
+		},
 		Err(e) => return Err(e.into()),
 	};
 	let wait_seconds = started.elapsed().as_secs_f64();

@@ -7,9 +7,7 @@ use crate::{
 	plan::Action,
 	units::{format_amount, short},
 };
-use cairn_primitives::{
-	views::Phase, ArtifactHash, DeviceId, ProgrammeId, RoundIndex,
-};
+use cairn_primitives::{views::Phase, ArtifactHash, DeviceId, ProgrammeId, RoundIndex};
 use serde_json::json;
 use std::{
 	sync::PoisonError,
@@ -115,28 +113,57 @@ pub(super) async fn announce(task: &Task, artifact: &ArtifactHash) -> Result<(),
 }
 
 /// Moves a round on whose deadline has passed, unless somebody else just did.
-pub(super) async fn advance(
-	task: &Task,
-	action: &Action,
-	at: &At,
-	phase: Phase,
-) -> Result<(), ActionError> {
+pub(super) async fn advance(task: &Task, action: &Action, at: &At, phase: Phase) -> Result<(), ActionError> {
 	let context = &task.context;
 	let now = context.ledger.best_round(at.programme).await?;
-	let same = now.is_some_and(|r| r.index == at.round && r.attempt == at.attempt && r.phase == phase);
-	if !same {
-		return Ok(());
+	let same = now.filter(|r| r.index == at.round && r.attempt == at.attempt && r.phase == phase);
+	let Some(round) = same else { return Ok(()) };
+	let info = &task.programme(at.programme)?.info;
+	if phase == Phase::Commit && round.commit_count >= info.min_updates {
+		// The chain would refuse, and take the fee.
+		let ready = context.ledger.aggregators().await?.len();
+		if ready < info.committee_size as usize {
+			return Err(ActionError::Failed(format!(
+				"round {} waits for a committee: {ready} aggregators stand ready, {} are needed. Enlist more with \
+				 `cairn-worker register --aggregator`",
+				at.round, info.committee_size
+			)));
+		}
 	}
 	match context.submit(action, &Call::Advance { programme: at.programme }).await {
 		Ok(landed) => {
 			let fields = json!({
 				"programme": at.programme, "round": at.round, "attempt": at.attempt, "phase": phase, "block": landed.block,
 			});
-			let text = format!("programme {} round {}: moved on after the {phase:?} deadline", at.programme, at.round);
+			let text = format!(
+				"programme {} round {}: moved on after the {phase:?} deadline",
+				at.programme, at.round
+			);
 			context.output.event("round.advanced", fields, text);
 			Ok(())
 		},
 		Err(SubmitError::Refused { refused, .. }) if refused.is("Training", "NotDue") => Ok(()),
+		Err(e) => Err(e.into()),
+	}
+}
+
+/// Opens the next round of a programme whose pot has been filled, unless somebody else just did.
+pub(super) async fn resume(task: &Task, action: &Action, programme: ProgrammeId) -> Result<(), ActionError> {
+	let context = &task.context;
+	if context.ledger.best_round(programme).await?.is_some() {
+		return Ok(());
+	}
+	match context.submit(action, &Call::Advance { programme }).await {
+		Ok(landed) => {
+			let fields = json!({ "programme": programme, "block": landed.block });
+			context.output.event(
+				"programme.resumed",
+				fields,
+				format!("programme {programme} goes on: its pot was filled"),
+			);
+			Ok(())
+		},
+		Err(e) if e.is_refusal("Training", "NotDue") => Ok(()),
 		Err(e) => Err(e.into()),
 	}
 }

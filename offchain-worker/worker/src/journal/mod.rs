@@ -180,12 +180,14 @@ impl Journal {
 		let (state, lines, good) = replay(path, &bytes)?;
 		let file = open_append(path).map_err(BaseError::io("cannot open the journal", path))?;
 		if good < bytes.len() as u64 {
-			tracing::warn!("dropped a torn last line of {}: the worker was stopped while writing it", path.display());
+			tracing::warn!(
+				"dropped a torn last line of {}: the worker was stopped while writing it",
+				path.display()
+			);
 			let cut = file.set_len(good).and_then(|()| file.sync_all());
 			cut.map_err(BaseError::io("cannot cut the torn last line of", path))?;
 		}
-		let mut journal =
-			Self { path: path.to_path_buf(), file, length: good, lines, state, broken: None };
+		let mut journal = Self { path: path.to_path_buf(), file, length: good, lines, state, broken: None };
 		journal.compact_if_worthwhile()?;
 		Ok(journal)
 	}

@@ -144,10 +144,16 @@ fn journal_file_is_private() {
 fn any_entry() -> impl Strategy<Value = Entry> {
 	let key = prop::sample::select(vec!["a", "b", "c"]);
 	prop_oneof![
-		(0..3u32, 0..3u32, any::<u8>())
-			.prop_map(|(programme, round, n)| Entry::Withhold { programme, round, artifact: hash(n) }),
-		(0..3u32, 0..3u32, any::<u8>())
-			.prop_map(|(programme, round, n)| Entry::UpdateReady { programme, round, update: update(n) }),
+		(0..3u32, 0..3u32, any::<u8>()).prop_map(|(programme, round, n)| Entry::Withhold {
+			programme,
+			round,
+			artifact: hash(n)
+		}),
+		(0..3u32, 0..3u32, any::<u8>()).prop_map(|(programme, round, n)| Entry::UpdateReady {
+			programme,
+			round,
+			update: update(n)
+		}),
 		(0..3u32, 0..3u32, 0..3u32, any::<u8>()).prop_map(|(programme, round, attempt, n)| {
 			let aggregate = AggregateState { result: hash(n), salt: hash(n ^ 1) };
 			Entry::AggregateReady { programme, round, attempt, aggregate }

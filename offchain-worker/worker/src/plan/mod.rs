@@ -137,6 +137,11 @@ pub enum Action {
 		/// The phase that is over.
 		phase: Phase,
 	},
+	/// Open the next round of a programme whose pot was empty and is not any more.
+	Resume {
+		/// The programme.
+		programme: ProgrammeId,
+	},
 	/// Fetch weights or a configuration that will be needed.
 	Fetch {
 		/// Of which programme.
@@ -171,6 +176,7 @@ impl Action {
 			Self::CommitAggregate { at } => place("commit-aggregate", at),
 			Self::Reveal { at } => place("reveal", at),
 			Self::Advance { at, phase } => place("advance", at) + &format!(":{phase:?}"),
+			Self::Resume { programme } => format!("resume:{programme}"),
 			Self::Fetch { artifact, .. } => format!("fetch:{artifact:?}"),
 			Self::Announce { artifact } => format!("announce:{artifact:?}"),
 			Self::Settle { programme, round } => format!("settle:{programme}:{round}"),
@@ -265,6 +271,7 @@ pub fn plan(
 		if let Some(round) = &programme.round {
 			plan_round(view, programme, round, journal, duties, artifacts, &mut actions);
 		}
+		plan_resume(view, programme, &mut actions);
 		plan_artifacts(view, programme, journal, duties, artifacts, &mut actions);
 	}
 	plan_settled(view, journal, &mut actions);
@@ -320,8 +327,23 @@ fn plan_round(
 		Phase::Finalised | Phase::Failed => return,
 	}
 	let wait = hold_back(&view.me, &at, round.phase, ADVANCE_SPREAD);
-	if round.deadline.is_some_and(|deadline| view.best >= deadline.saturating_add(wait)) {
+	let past = round.deadline.is_some_and(|deadline| view.best >= deadline.saturating_add(wait));
+	// The commit that completes the window draws the committee. If that is not what happened, there were too few
+	// aggregators then, and somebody has to ask again.
+	let complete = round.phase == Phase::Commit && round.commit_count >= programme.info.target_updates;
+	if past || (complete && view.best % ADVANCE_SPREAD == wait) {
 		actions.push(Action::Advance { at, phase: round.phase });
+	}
+}
+
+/// A programme that waited for funds, and has them, goes on when somebody says so.
+fn plan_resume(view: &ChainView, programme: &ProgrammeView, actions: &mut Vec<Action>) {
+	let info = &programme.info;
+	let at = At { programme: info.id, round: info.round, attempt: 0 };
+	let wait = hold_back(&view.me, &at, Phase::Commit, ADVANCE_SPREAD);
+	let funded = info.state == ProgrammeState::Unfunded && info.pot_free >= info.reward_per_round;
+	if funded && view.device.is_some() && view.best % ADVANCE_SPREAD == wait {
+		actions.push(Action::Resume { programme: info.id });
 	}
 }
 

@@ -149,7 +149,10 @@ fn planned(view: &ChainView, journal: &JournalState, duties: &Duties) -> Vec<Act
 fn trainer_trains_once_then_commits_what_it_trained_then_rests() {
 	let mut view = view(Some(round(Phase::Commit)));
 	assert_eq!(planned(&view, &JournalState::default(), &both()), [Action::Train { at: HERE }]);
-	assert_eq!(planned(&view, &with_update(), &both()), [Action::CommitUpdate { at: HERE, artifact: UPDATE }]);
+	assert_eq!(
+		planned(&view, &with_update(), &both()),
+		[Action::CommitUpdate { at: HERE, artifact: UPDATE }]
+	);
 	view.programmes[0].round.as_mut().unwrap().commits = vec![commit(0, ME, UPDATE)];
 	assert_eq!(planned(&view, &with_update(), &both()), []);
 	// Also when the journal is gone: the chain knows.
@@ -237,10 +240,36 @@ fn nothing_but_advance_is_planned_once_the_deadline_block_is_best() {
 
 #[test]
 fn advance_is_held_back_differently_by_different_accounts_and_never_for_long() {
-	let waits: BTreeSet<u32> = (0..64u8)
-		.map(|n| hold_back(&AccountId32([n; 32]), &HERE, Phase::Commit, ADVANCE_SPREAD))
-		.collect();
+	let waits: BTreeSet<u32> =
+		(0..64u8).map(|n| hold_back(&AccountId32([n; 32]), &HERE, Phase::Commit, ADVANCE_SPREAD)).collect();
 	assert_eq!(waits, (0..ADVANCE_SPREAD).collect());
+}
+
+#[test]
+fn complete_window_that_is_still_open_is_moved_on_as_soon_as_blocks_allow() {
+	let mut complete = round(Phase::Commit);
+	complete.commit_count = 3;
+	let advances = |best| {
+		let view = ChainView { best, ..view(Some(complete.clone())) };
+		let actions = planned(&view, &JournalState::default(), &Duties::default());
+		actions.contains(&Action::Advance { at: HERE, phase: Phase::Commit })
+	};
+	// Once in every few blocks, so that not everybody pays in the same one.
+	assert_eq!((100..100 + ADVANCE_SPREAD).filter(|best| advances(*best)).count(), 1);
+}
+
+#[test]
+fn programme_that_waited_for_funds_is_resumed_once_it_has_them() {
+	let resumes = |free, best| {
+		let mut view = ChainView { best, ..view(None) };
+		view.programmes[0].info.state = ProgrammeState::Unfunded;
+		view.programmes[0].info.pot_free = free;
+		view.programmes[0].info.reward_per_round = 10;
+		let actions = planned(&view, &JournalState::default(), &both());
+		actions.contains(&Action::Resume { programme: 0 })
+	};
+	assert_eq!((100..100 + ADVANCE_SPREAD).filter(|best| resumes(10, *best)).count(), 1);
+	assert_eq!((100..100 + ADVANCE_SPREAD).filter(|best| resumes(9, *best)).count(), 0);
 }
 
 #[test]
@@ -388,6 +417,7 @@ fn keys_are_distinct_for_distinct_things() {
 		Action::Reveal { at: HERE },
 		Action::Advance { at: HERE, phase: Phase::Commit },
 		Action::Advance { at: HERE, phase: Phase::Reveal },
+		Action::Resume { programme: 0 },
 		Action::Fetch { programme: 0, artifact: UPDATE },
 		Action::Announce { artifact: UPDATE },
 		Action::Settle { programme: 0, round: 3 },
@@ -410,10 +440,9 @@ fn notices_say_what_is_missing() {
 	assert_eq!(notices(&unlisted, &journal, &Duties { aggregator: false, ..both() }), []);
 	let strange = Duties { programmes: vec![8], ..both() };
 	assert_eq!(notices(&view(None), &journal, &strange), [Notice::UnknownProgramme(8)]);
-	for (state, notice) in [
-		(ProgrammeState::Unfunded, Notice::Unfunded(0)),
-		(ProgrammeState::Completed, Notice::Completed(0)),
-	] {
+	for (state, notice) in
+		[(ProgrammeState::Unfunded, Notice::Unfunded(0)), (ProgrammeState::Completed, Notice::Completed(0))]
+	{
 		let mut view = view(None);
 		view.programmes[0].info.state = state;
 		assert_eq!(notices(&view, &journal, &both()), [notice]);
