@@ -12,7 +12,7 @@ use std::{num::NonZeroU16, path::PathBuf};
 /// A Cairn worker: trains models on this machine's data and agrees with others on the result. Data never leaves the
 /// machine; only model updates do, and each is recorded on chain with who made it, from what, on which device.
 #[derive(Debug, Parser)]
-#[command(name = "cairn-worker", version, max_term_width = 110)]
+#[command(name = "cairn-worker", version)]
 #[command(after_help = "\
 First steps:
   cairn-worker keys generate
@@ -32,6 +32,7 @@ pub struct Cli {
 
 /// Settings of all commands.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Settings of all commands")]
 pub struct GlobalArgs {
 	/// Folder with keys, artifacts, journal and worker.toml [default: cairn-worker in the user's data directory]
 	#[arg(long, value_name = "DIR", env = "CAIRN_BASE_PATH", global = true)]

@@ -113,6 +113,7 @@ async fn serve(
 	let me = keys.account_id();
 	let journal = SharedJournal::new(Journal::open(base, &me)?);
 	let mut stopping = stop.clone();
+	tracing::debug!("connecting to {}", app.settings.nodes.join(", "));
 	let connecting = async {
 		let chain = app.connect(base, None).await?;
 		let heads = Heads::follow(&chain).await?;

@@ -1,0 +1,210 @@
+//! The binary as a person meets it: exit codes, messages, and that it stops when told to. No chain is needed.
+#![allow(clippy::unwrap_used)]
+
+use nix::{
+	sys::signal::{kill, Signal},
+	unistd::Pid,
+};
+use serde_json::Value;
+use std::{
+	io::{BufRead, BufReader},
+	net::TcpListener,
+	path::{Path, PathBuf},
+	process::{Child, Command, Output, Stdio},
+};
+
+struct Base(tempfile::TempDir);
+
+impl Base {
+	fn new() -> Self {
+		Self(tempfile::tempdir().unwrap())
+	}
+
+	fn path(&self) -> PathBuf {
+		self.0.path().join("worker")
+	}
+
+	fn command(&self, args: &[&str]) -> Command {
+		let mut command = Command::new(env!("CARGO_BIN_EXE_cairn-worker"));
+		for (name, _) in std::env::vars_os() {
+			if name.to_string_lossy().starts_with("CAIRN_") {
+				command.env_remove(name);
+			}
+		}
+		command.arg("--base-path").arg(self.path()).args(args);
+		command
+	}
+
+	fn run(&self, args: &[&str]) -> (i32, String, String) {
+		let Output { status, stdout, stderr } = self.command(args).output().unwrap();
+		let text = |bytes| String::from_utf8(bytes).unwrap();
+		(status.code().unwrap(), text(stdout), text(stderr))
+	}
+
+	fn ok(&self, args: &[&str]) -> String {
+		let (code, stdout, stderr) = self.run(args);
+		assert_eq!(code, 0, "{args:?}: {stderr}");
+		stdout
+	}
+
+	fn json(&self, args: &[&str]) -> Value {
+		serde_json::from_str(&self.ok(&[&["--json"], args].concat())).unwrap()
+	}
+}
+
+fn model() -> String {
+	Path::new(env!("CARGO_MANIFEST_DIR")).join("../training/models/digits-mlp.toml").display().to_string()
+}
+
+/// A port on which nobody answers: it is bound, but never accepted from.
+fn silent_node() -> (TcpListener, String) {
+	let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+	let url = format!("ws://{}", listener.local_addr().unwrap());
+	(listener, url)
+}
+
+/// Starts a daemon, and returns once it has said something: then it holds the lock and listens for signals.
+fn daemon(base: &Base, node: &str) -> Child {
+	let args = ["--log", "debug", "--node", node, "run", "--role", "aggregator"];
+	let mut child = base.command(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+	let stderr = child.stderr.as_mut().unwrap();
+	let mut line = String::new();
+	BufReader::new(stderr).read_line(&mut line).unwrap();
+	assert!(line.contains("connecting"), "{line}");
+	child
+}
+
+#[test]
+fn wrong_usage_ends_with_code_2_and_says_what_is_right() {
+	let base = Base::new();
+	for (args, part) in [
+		(vec!["nonsense"], "Usage"),
+		(vec!["--node", "http://a:1", "status"], "ws://"),
+		(vec!["--node", "nonsense", "status"], "ws://127.0.0.1:9944"),
+		(vec!["--genesis", "0x12", "status"], "64 hexadecimal digits"),
+		(vec!["--log", "a=b=c", "status"], "cairn_worker=debug"),
+		(vec!["evaluate", "--weights", "0x12"], "64 hexadecimal digits"),
+		(vec!["register", "--site", "1", "--site-name", "x"], "cannot be used with"),
+		(vec!["register", "--aggregator", "--bond", "lots"], "not an amount"),
+	] {
+		let (code, _, stderr) = base.run(&args);
+		assert_eq!(code, 2, "{args:?}: {stderr}");
+		assert!(stderr.contains(part), "{args:?}: {stderr}");
+	}
+}
+
+#[test]
+fn settings_file_that_is_not_understood_ends_with_code_2_and_names_the_line() {
+	let base = Base::new();
+	std::fs::create_dir_all(base.path()).unwrap();
+	std::fs::write(base.path().join("worker.toml"), "log = \"info\"\nnodes = 3\n").unwrap();
+	let (code, _, stderr) = base.run(&["keys", "show"]);
+	assert_eq!(code, 2);
+	assert!(
+		stderr.contains("worker.toml") && stderr.contains("line 2") && stderr.contains("nodes"),
+		"{stderr}"
+	);
+}
+
+#[test]
+fn keys_are_made_once_shown_without_secrets_and_kept() {
+	let base = Base::new();
+	let (code, _, stderr) = base.run(&["keys", "show"]);
+	assert_eq!(code, 1);
+	assert!(stderr.contains("keys generate"), "{stderr}");
+	let made = base.ok(&["keys", "generate", "--suri", "//Alice"]);
+	assert!(!made.contains("//Alice"), "{made}");
+	let shown = base.json(&["keys", "show"]);
+	assert_eq!(shown["account"], "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY");
+	assert!(made.contains(shown["peerId"].as_str().unwrap()));
+	let (code, _, stderr) = base.run(&["keys", "generate"]);
+	assert_eq!(code, 1);
+	assert!(stderr.contains("--force"), "{stderr}");
+	assert_eq!(base.json(&["keys", "show"]), shown);
+}
+
+#[test]
+fn programme_is_prepared_the_same_every_time_and_its_weights_can_be_evaluated() {
+	let base = Base::new();
+	let out = base.path().join("out");
+	let args = [
+		"programme",
+		"init",
+		"--config",
+		&model(),
+		"--out",
+		out.to_str().unwrap(),
+		"--rule",
+		"trimmed-mean:1",
+	];
+	let entry = base.json(&args);
+	assert_eq!(entry["rule"]["trimmedMean"]["trim"], 1);
+	assert_eq!(entry["pot"], 20_000_000_000_000_000u64);
+	assert_eq!(base.json(&args), entry);
+	let weights = entry["genesisWeights"].as_str().unwrap();
+	let file = out.join(weights).display().to_string();
+	let from_store = base.json(&["evaluate", "--weights", weights]);
+	assert_eq!(from_store["samples"], 359);
+	assert_eq!(base.json(&["evaluate", "--weights", &file]), from_store);
+}
+
+#[test]
+fn damaged_file_is_not_imported_under_another_name() {
+	let base = Base::new();
+	let out = base.path().join("out");
+	let args = ["programme", "init", "--config", &model(), "--out", out.to_str().unwrap()];
+	let entry = base.json(&args);
+	let file = out.join(entry["genesisWeights"].as_str().unwrap());
+	let mut bytes = std::fs::read(&file).unwrap();
+	*bytes.last_mut().unwrap() ^= 1;
+	std::fs::write(&file, bytes).unwrap();
+	let other = Base::new();
+	let (code, _, stderr) = other.run(&["artifacts", "import", file.to_str().unwrap()]);
+	assert_eq!(code, 1);
+	assert!(stderr.contains("damaged") && stderr.contains("Copy it again"), "{stderr}");
+	assert_eq!(other.ok(&["artifacts", "list"]), "");
+}
+
+#[test]
+fn artifact_damaged_in_the_store_is_found_and_said() {
+	let base = Base::new();
+	let out = base.path().join("out");
+	let entry = base.json(&["programme", "init", "--config", &model(), "--out", out.to_str().unwrap()]);
+	let weights = entry["genesisWeights"].as_str().unwrap();
+	let hash = cairn_worker::units::parse_hash(weights).unwrap();
+	let path = cairn_artifacts::Store::open(base.path().join("store")).unwrap().path(&hash);
+	let mut bytes = std::fs::read(&path).unwrap();
+	bytes[100] ^= 1;
+	std::fs::remove_file(&path).unwrap();
+	std::fs::write(&path, bytes).unwrap();
+	let (code, stdout, _) = base.run(&["artifacts", "verify"]);
+	assert_eq!(code, 1);
+	assert!(stdout.contains("1 artifacts are intact, 1 damaged"), "{stdout}");
+}
+
+#[test]
+fn daemon_without_a_node_keeps_waiting_refuses_a_second_one_and_stops_on_signals() {
+	for signal in [Signal::SIGTERM, Signal::SIGINT] {
+		let base = Base::new();
+		base.ok(&["keys", "generate"]);
+		let (_listener, node) = silent_node();
+		let mut child = daemon(&base, &node);
+		let (code, _, stderr) = base.run(&["--node", &node, "run", "--role", "aggregator"]);
+		assert_eq!(code, 1, "{stderr}");
+		assert!(stderr.contains(&child.id().to_string()) && stderr.contains("--base-path"), "{stderr}");
+		kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+		assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
+	}
+}
+
+#[test]
+fn data_that_cannot_be_read_are_said_before_anything_else() {
+	let base = Base::new();
+	base.ok(&["keys", "generate"]);
+	let (code, _, stderr) = base.run(&["run", "--role", "trainer", "--data", "csv:/no/such/file.csv"]);
+	assert_eq!(code, 1);
+	assert!(stderr.contains("/no/such/file.csv"), "{stderr}");
+	let (code, _, stderr) = base.run(&["run", "--role", "trainer", "--data", "nonsense"]);
+	assert_eq!(code, 2);
+	assert!(stderr.contains("digits"), "{stderr}");
+}
