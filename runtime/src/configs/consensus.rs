@@ -1,0 +1,139 @@
+//! BABE, GRANDPA, sessions, and the reports of those who equivocate.
+
+use crate::*;
+use frame_support::{
+	parameter_types,
+	traits::{ConstU128, ConstU32},
+};
+use pallet_session::historical;
+use sp_runtime::traits::{Convert, ConvertInto, OpaqueKeys};
+
+/// The most validators there can be.
+const MAX_AUTHORITIES: u32 = 100;
+
+parameter_types! {
+	pub const EpochDuration: u64 = EPOCH_DURATION;
+	pub const ExpectedBlockTime: u64 = SLOT_DURATION;
+	/// An equivocation can be reported for a week, counted in blocks.
+	pub const ReportLongevity: u64 = 7 * DAYS as u64;
+	/// Sessions whose GRANDPA set can still be named in a report: as many as begin in that time.
+	pub const MaxSetIdSessionEntries: u64 = ReportLongevity::get() / EPOCH_DURATION;
+}
+
+impl pallet_babe::Config for Runtime {
+	type EpochDuration = EpochDuration;
+	type ExpectedBlockTime = ExpectedBlockTime;
+	type EpochChangeTrigger = pallet_babe::ExternalTrigger;
+	type DisabledValidators = Session;
+	type WeightInfo = ();
+	type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
+	type MaxNominators = ConstU32<0>;
+	type KeyOwnerProof = sp_session::MembershipProof;
+	type EquivocationReportSystem =
+		pallet_babe::EquivocationReportSystem<Self, Offences, Historical, ReportLongevity>;
+}
+
+impl pallet_grandpa::Config for Runtime {
+	type RuntimeEvent = RuntimeEvent;
+	type WeightInfo = ();
+	type MaxAuthorities = ConstU32<MAX_AUTHORITIES>;
+	type MaxNominators = ConstU32<0>;
+	type MaxSetIdSessionEntries = MaxSetIdSessionEntries;
+	type KeyOwnerProof = sp_session::MembershipProof;
+	type EquivocationReportSystem =
+		pallet_grandpa::EquivocationReportSystem<Self, Offences, Historical, ReportLongevity>;
+}
+
+impl pallet_authorship::Config for Runtime {
+	type FindAuthor = pallet_session::FindAccountFromAuthorIndex<Self, Babe>;
+	type EventHandler = ();
+}
+
+/// The validators are those whose session keys the chain started with. Only governance will change them.
+pub struct GenesisValidators;
+
+impl pallet_session::SessionManager<AccountId> for GenesisValidators {
+	fn new_session_genesis(_: u32) -> Option<Vec<AccountId>> {
+		let mut validators: Vec<_> = pallet_session::NextKeys::<Runtime>::iter_keys().collect();
+		// The map's order is that of hashes; sorting makes the order of authorities one that people can predict.
+		validators.sort();
+		Some(validators)
+	}
+
+	fn new_session(_: u32) -> Option<Vec<AccountId>> {
+		None
+	}
+
+	fn start_session(_: u32) {}
+
+	fn end_session(_: u32) {}
+}
+
+impl historical::SessionManager<AccountId, ()> for GenesisValidators {
+	fn new_session_genesis(index: u32) -> Option<Vec<(AccountId, ())>> {
+		<Self as pallet_session::SessionManager<_>>::new_session_genesis(index)
+			.map(|validators| validators.into_iter().map(|v| (v, ())).collect())
+	}
+
+	fn new_session(_: u32) -> Option<Vec<(AccountId, ())>> {
+		None
+	}
+
+	fn start_session(_: u32) {}
+
+	fn end_session(_: u32) {}
+}
+
+impl pallet_session::Config for Runtime {
+	type RuntimeEvent = RuntimeEvent;
+	type ValidatorId = AccountId;
+	type ValidatorIdOf = ConvertInto;
+	type ShouldEndSession = Babe;
+	type NextSessionRotation = Babe;
+	type SessionManager = historical::NoteHistoricalRoot<Self, GenesisValidators>;
+	type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
+	type Keys = SessionKeys;
+	type DisablingStrategy = pallet_session::disabling::UpToLimitWithReEnablingDisablingStrategy;
+	type WeightInfo = pallet_session::weights::SubstrateWeight<Runtime>;
+	type Currency = Balances;
+	type KeyDeposit = ConstU128<{ CRN }>;
+}
+
+/// A validator's account says all there is to say about it.
+pub struct NoFurtherIdentification;
+
+impl Convert<AccountId, Option<()>> for NoFurtherIdentification {
+	fn convert(_: AccountId) -> Option<()> {
+		Some(())
+	}
+}
+
+impl historical::Config for Runtime {
+	type RuntimeEvent = RuntimeEvent;
+	type FullIdentification = ();
+	type FullIdentificationOf = NoFurtherIdentification;
+}
+
+impl pallet_offences::Config for Runtime {
+	type RuntimeEvent = RuntimeEvent;
+	type IdentificationTuple = historical::IdentificationTuple<Self>;
+	// Offences are recorded; what they cost comes with slashing.
+	type OnOffenceHandler = ();
+}
+
+impl<LocalCall> frame_system::offchain::CreateTransactionBase<LocalCall> for Runtime
+where
+	RuntimeCall: From<LocalCall>,
+{
+	type Extrinsic = UncheckedExtrinsic;
+	type RuntimeCall = RuntimeCall;
+}
+
+impl<LocalCall> frame_system::offchain::CreateBare<LocalCall> for Runtime
+where
+	RuntimeCall: From<LocalCall>,
+{
+	fn create_bare(call: RuntimeCall) -> UncheckedExtrinsic {
+		generic::UncheckedExtrinsic::new_bare(call)
+	}
+}
