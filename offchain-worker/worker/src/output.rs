@@ -6,6 +6,7 @@ use std::{
 	io::{IsTerminal, Write},
 	sync::{Arc, Mutex},
 };
+use tracing_subscriber::fmt::MakeWriter;
 
 /// Where events and results go. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +41,41 @@ impl Drop for Bar {
 		if let Some(bar) = &self.0 {
 			bar.finish_and_clear();
 		}
+	}
+}
+
+/// One log line on its way to standard error. Bars step aside for it.
+pub struct LogLine {
+	output: Output,
+	bytes: Vec<u8>,
+}
+
+impl Write for LogLine {
+	fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+		self.bytes.extend_from_slice(bytes);
+		Ok(bytes.len())
+	}
+
+	fn flush(&mut self) -> std::io::Result<()> {
+		Ok(())
+	}
+}
+
+impl Drop for LogLine {
+	fn drop(&mut self) {
+		let write = || drop(std::io::stderr().write_all(&self.bytes));
+		match &self.output.0.bars {
+			Some(bars) => bars.suspend(write),
+			None => write(),
+		}
+	}
+}
+
+impl MakeWriter<'_> for Output {
+	type Writer = LogLine;
+
+	fn make_writer(&self) -> LogLine {
+		LogLine { output: self.clone(), bytes: Vec::new() }
 	}
 }
 

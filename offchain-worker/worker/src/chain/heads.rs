@@ -2,7 +2,7 @@
 
 use super::{Chain, ChainError, RpcError};
 use cairn_primitives::H256;
-use futures::StreamExt;
+use futures::stream::{BoxStream, StreamExt};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -45,7 +45,8 @@ pub struct Heads {
 const STALLED: Duration = Duration::from_secs(60);
 
 impl Heads {
-	/// Starts following. The tasks end when all receivers are dropped, or when every node is on another chain.
+	/// Starts following. The tasks end when all receivers are dropped, or when no node answers for as long as the
+	/// settings allow.
 	///
 	/// # Errors
 	/// When no node answers for as long as the settings allow.
@@ -83,64 +84,83 @@ impl Heads {
 	}
 }
 
-async fn follow_finalised(chain: Chain, heads: watch::Sender<Head>) {
-	let mut stream =
-		chain.rpc().subscribe::<Header>("chain_subscribeFinalizedHeads", "chain_unsubscribeFinalizedHeads");
-	loop {
-		let item = tokio::select! {
-			item = tokio::time::timeout(STALLED, stream.next()) => item,
-			() = heads.closed() => return,
-		};
-		let number = match item {
-			Ok(Some(Ok(header))) => header.number(),
-			Ok(Some(Err(e))) => Err(e),
-			Ok(None) => return,
-			Err(_) => {
-				let last = heads.borrow().number;
-				tracing::warn!("no new finalised block for {} s after block {last}", STALLED.as_secs());
-				chain.rpc().rotate().await;
-				stream =
-					chain.rpc().subscribe("chain_subscribeFinalizedHeads", "chain_unsubscribeFinalizedHeads");
-				continue;
-			},
-		};
-		let head = match number {
-			// A node that lags behind is no reason to go back.
-			Ok(number) if number <= heads.borrow().number => continue,
-			Ok(number) => match chain.block_hash(number).await {
-				Ok(Some(hash)) => Head { number, hash },
-				// The node restarted meanwhile and has not got there yet.
-				Ok(None) => continue,
-				Err(e) => {
-					tracing::warn!("cannot follow finalised blocks: {e}");
+/// A subscription to headers that goes on for ever: when every node is on another chain, that is said, and they are
+/// asked again later. It ends only when a command's patience does.
+struct Following {
+	chain: Chain,
+	methods: (&'static str, &'static str),
+	stream: BoxStream<'static, Result<Header, RpcError>>,
+}
+
+impl Following {
+	fn new(chain: Chain, subscribe: &'static str, unsubscribe: &'static str) -> Self {
+		let stream = chain.rpc().subscribe(subscribe, unsubscribe);
+		Self { chain, methods: (subscribe, unsubscribe), stream }
+	}
+
+	fn again(&mut self) {
+		self.stream = self.chain.rpc().subscribe(self.methods.0, self.methods.1);
+	}
+
+	/// The number of the next header. `None` when patience has run out.
+	async fn next(&mut self) -> Option<u32> {
+		loop {
+			let error = match self.stream.next().await {
+				Some(Ok(header)) => match header.number() {
+					Ok(number) => return Some(number),
+					Err(e) => e,
+				},
+				Some(Err(RpcError::Unreachable { .. })) => return None,
+				Some(Err(e)) => e,
+				None => {
+					self.again();
 					continue;
 				},
-			},
-			Err(e) => {
-				tracing::error!("cannot follow finalised blocks: {e}");
-				tokio::time::sleep(Duration::from_secs(1)).await;
-				continue;
-			},
+			};
+			tracing::error!("cannot follow the chain: {error}");
+			tokio::time::sleep(self.chain.rpc().longest_pause()).await;
+		}
+	}
+}
+
+async fn follow_finalised(chain: Chain, heads: watch::Sender<Head>) {
+	let mut headers =
+		Following::new(chain.clone(), "chain_subscribeFinalizedHeads", "chain_unsubscribeFinalizedHeads");
+	loop {
+		let next = tokio::select! {
+			next = tokio::time::timeout(STALLED, headers.next()) => next,
+			() = heads.closed() => return,
 		};
-		heads.send_replace(head);
+		let last = heads.borrow().number;
+		match next {
+			// A node that lags behind is no reason to go back.
+			Ok(Some(number)) if number <= last => {},
+			Ok(Some(number)) => match chain.block_hash(number).await {
+				Ok(Some(hash)) => drop(heads.send_replace(Head { number, hash })),
+				// The node restarted meanwhile and has not got there yet.
+				Ok(None) => {},
+				Err(e) => tracing::warn!("cannot follow finalised blocks: {e}"),
+			},
+			Ok(None) => return,
+			Err(_) => {
+				let seconds = STALLED.as_secs();
+				tracing::warn!("no new finalised block for {seconds} s after block {last}");
+				chain.rpc().rotate().await;
+				headers.again();
+			},
+		}
 	}
 }
 
 async fn follow_best(chain: Chain, best: watch::Sender<u32>) {
-	let mut stream = chain.rpc().subscribe::<Header>("chain_subscribeNewHeads", "chain_unsubscribeNewHeads");
+	let mut headers = Following::new(chain, "chain_subscribeNewHeads", "chain_unsubscribeNewHeads");
 	loop {
-		let item = tokio::select! {
-			item = stream.next() => item,
-			() = best.closed() => return,
-		};
-		match item {
-			Some(Ok(header)) => {
-				if let Ok(number) = header.number() {
-					best.send_replace(number);
-				}
+		tokio::select! {
+			next = headers.next() => match next {
+				Some(number) => drop(best.send_replace(number)),
+				None => return,
 			},
-			Some(Err(e)) => tracing::warn!("cannot follow best blocks: {e}"),
-			None => return,
+			() = best.closed() => return,
 		}
 	}
 }

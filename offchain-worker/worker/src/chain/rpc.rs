@@ -197,6 +197,11 @@ impl RpcPool {
 		self.0.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
 	}
 
+	/// The longest pause between attempts.
+	pub(crate) fn longest_pause(&self) -> Duration {
+		self.settings().backoff_max
+	}
+
 	/// The genesis hash of the connected chain.
 	///
 	/// # Errors

@@ -261,6 +261,32 @@ async fn node_that_comes_back_with_another_chain_is_refused_after_first_contact(
 }
 
 #[tokio::test]
+async fn following_goes_on_when_the_right_chain_comes_back() {
+	let mut node = Node::start().await;
+	let chain = Chain::connect(RpcPool::new(vec![node.url()], quick())).await.unwrap();
+	let heads = Heads::follow(&chain).await.unwrap();
+	node.stop().await;
+	set(&node.state.genesis, OTHER_GENESIS);
+	node.resume().await;
+	assert!(chain.finalised().await.is_err());
+	node.stop().await;
+	set(&node.state.genesis, GENESIS);
+	node.state.finalised.send_replace(20);
+	node.resume().await;
+	assert_eq!(number_reaches(&heads, 20).await.hash, hash_of(20));
+}
+
+#[tokio::test]
+async fn following_ends_with_the_patience_of_a_command() {
+	let mut node = Node::start().await;
+	let chain = Chain::connect(RpcPool::new(vec![node.url()], impatient())).await.unwrap();
+	let mut heads = Heads::follow(&chain).await.unwrap();
+	heads.finalised.borrow_and_update();
+	node.stop().await;
+	assert!(heads.finalised.changed().await.is_err());
+}
+
+#[tokio::test]
 async fn node_of_another_chain_is_passed_over_for_one_of_ours() {
 	let (strange, ours) = (Node::start().await, Node::start().await);
 	set(&strange.state.genesis, OTHER_GENESIS);

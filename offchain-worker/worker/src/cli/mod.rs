@@ -109,10 +109,11 @@ pub fn main() -> ExitCode {
 		Err(e) => return report(false, &e.into()),
 	};
 	let json = settings.json;
-	if let Err(e) = set_up_log(&settings.log, json) {
+	let output = Output::new(json);
+	if let Err(e) = set_up_log(&settings.log, &output) {
 		return report(json, &e);
 	}
-	let app = App { output: Output::new(json), settings };
+	let app = App { output, settings };
 	let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
 		Ok(runtime) => runtime,
 		Err(e) => return report(json, &CliError::Failed(format!("cannot start threads: {e}"))),
@@ -152,7 +153,7 @@ fn report(json: bool, error: &CliError) -> ExitCode {
 	}
 }
 
-fn set_up_log(level: &str, json: bool) -> Result<(), CliError> {
+fn set_up_log(level: &str, output: &Output) -> Result<(), CliError> {
 	// A plain level is for this program; libraries only speak up when something is wrong.
 	let simple = ["error", "warn", "info", "debug", "trace"].contains(&level);
 	let filter = if simple {
@@ -165,7 +166,8 @@ fn set_up_log(level: &str, json: bool) -> Result<(), CliError> {
 			"--log `{level}` is neither a level (error, warn, info, debug, trace) nor a filter such as cairn_worker=debug ({e})"
 		))
 	})?;
-	let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-	let set = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+	let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(output.clone());
+	let set =
+		if output.is_json() { builder.json().try_init() } else { builder.with_target(false).try_init() };
 	set.map_err(CliError::failed)
 }

@@ -20,7 +20,7 @@ pub trait Exchange: Send + Sync {
 }
 
 /// How long one attempt goes on before holders are looked up anew.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(20);
 
 /// The libp2p network.
 pub struct NetworkExchange(pub cairn_network::Network);

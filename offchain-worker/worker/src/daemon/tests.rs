@@ -208,8 +208,13 @@ impl Ledger for FakeLedger {
 	}
 
 	async fn submit(&self, key: &str, call: &Call) -> Result<Landed, SubmitError> {
-		self.state.send_modify(|s| s.submitted.push((key.to_string(), call.clone())));
-		if self.now().swallow {
+		// Decided in the same step in which the tests see it.
+		let mut swallowed = false;
+		self.state.send_modify(|s| {
+			s.submitted.push((key.to_string(), call.clone()));
+			swallowed = s.swallow;
+		});
+		if swallowed {
 			std::future::pending::<()>().await;
 		}
 		let mut outcome = Ok(());
