@@ -617,7 +617,6 @@ impl Devnet {
 				("--base-path", base_text),
 				("--name", name.clone()),
 				("--node-key-file", node_key),
-				("--port", port.to_string()),
 				("--listen-addr", listen.clone()),
 				("--rpc-port", rpc_port.to_string()),
 				("--prometheus-port", ports.free()?.to_string()),

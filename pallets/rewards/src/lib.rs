@@ -259,9 +259,12 @@ impl<T: Config> Pallet<T> {
 		T::Currency::balance_on_hold(&HoldReason::Bond.into(), account)
 	}
 
-	/// Endows a programme's pot out of nothing. For genesis, before there is anybody to pay.
+	/// Endows a programme's pot out of nothing, so that `amount` of it can be spent: the existential deposit comes on
+	/// top. For genesis, before there is anybody to pay.
 	pub fn endow_at_genesis(programme: ProgrammeId, amount: BalanceOf<T>) -> DispatchResult {
-		T::Currency::mint_into(&Self::pot(programme), amount).map(|_| ())
+		let total =
+			amount.checked_add(T::Currency::minimum_balance()).ok_or(ArithmeticError::Overflow)?;
+		T::Currency::mint_into(&Self::pot(programme), total).map(|_| ())
 	}
 
 	/// Splits `amount` of a programme's free pot over `shares` in proportion to points. Each share is rounded down;

@@ -92,7 +92,7 @@ mod accrue_and_claim {
 	use super::*;
 
 	fn funded(amount: u128) {
-		assert_ok!(Rewards::endow_at_genesis(0, amount + ExistentialDeposit::get()));
+		assert_ok!(Rewards::endow_at_genesis(0, amount));
 	}
 
 	#[test]

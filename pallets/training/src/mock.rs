@@ -133,7 +133,7 @@ pub fn programme() -> GenesisProgramme<u128> {
 		rounds: 3,
 		reward_per_round: 1_000,
 		committee_share: 10,
-		pot: 100_001,
+		pot: 100_000,
 	}
 }
 

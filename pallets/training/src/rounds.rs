@@ -327,9 +327,6 @@ impl<T: Config> Pallet<T> {
 
 	/// Opens the round after the last settled one, or suspends the programme when its pot cannot pay for it.
 	fn open_round(programme: ProgrammeId, mut settings: ProgrammeOf<T>) -> Step {
-		if Settled::<T>::contains_key(programme, settings.round) {
-			settings.round = settings.round.saturating_add(1);
-		}
 		if pallet_rewards::Pallet::<T>::pot_free(programme) < settings.reward_per_round {
 			if settings.state != ProgrammeState::Unfunded {
 				settings.state = ProgrammeState::Unfunded;
@@ -337,6 +334,10 @@ impl<T: Config> Pallet<T> {
 			}
 			Programmes::<T>::insert(programme, settings);
 			return Step::NoFunds;
+		}
+		// Only now: `round` names a round that runs or ran, never one that waits for funds.
+		if Settled::<T>::contains_key(programme, settings.round) {
+			settings.round = settings.round.saturating_add(1);
 		}
 		settings.state = ProgrammeState::Open;
 		Running::<T>::insert(

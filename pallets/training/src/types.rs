@@ -238,7 +238,7 @@ pub struct GenesisProgramme<Balance> {
 	/// The part of that which the committee shares, in per cent.
 	#[serde(default = "default_committee_share")]
 	pub committee_share: u8,
-	/// What the pot is endowed with, in plancks.
+	/// What the pot is endowed with for rounds to spend, in plancks; the existential deposit comes on top.
 	pub pot: Balance,
 }
 

@@ -94,12 +94,22 @@ fn programme_whose_pot_is_spent_waits_until_it_is_funded() {
 	run_with(vec![GenesisProgramme { pot: 1_500, ..programme() }], || {
 		finalise_round();
 		let info = Training::programme_info(0).expect("exists");
-		assert_eq!(info.state, ProgrammeState::Unfunded);
+		assert_eq!((info.state, info.round), (ProgrammeState::Unfunded, 0));
 		assert_noop!(Training::advance(signed(20), 0), Error::<Test>::PotTooSmall);
 		assert_ok!(Rewards::fund(signed(20), 0, 1_000));
 		assert_ok!(Training::advance(signed(20), 0));
 		assert_eq!(round().index, 1);
 		finalise_round();
+	});
+}
+
+#[test]
+fn pot_endowed_with_exactly_the_rewards_pays_for_every_round() {
+	run_with(vec![GenesisProgramme { pot: 3_000, ..programme() }], || {
+		for _ in 0..3 {
+			finalise_round();
+		}
+		assert_eq!(Training::programme_info(0).map(|p| p.state), Some(ProgrammeState::Completed));
 	});
 }
 
