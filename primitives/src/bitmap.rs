@@ -13,7 +13,8 @@ pub const fn byte_len(n: u32) -> usize {
 
 /// Whether `bytes` is the one canonical encoding of some set over `n` updates.
 pub fn is_canonical(bytes: &[u8], n: u32) -> bool {
-	bytes.len() == byte_len(n) && (n % 8 == 0 || bytes.last().is_none_or(|last| last >> (n % 8) == 0))
+	bytes.len() == byte_len(n)
+		&& (n.is_multiple_of(8) || bytes.last().is_none_or(|last| last >> (n % 8) == 0))
 }
 
 /// Whether bit `i` is set. A bit beyond the end is not set.

@@ -2,8 +2,11 @@
 
 use crate::*;
 use alloc::vec;
+use cairn_primitives::{AggregationRule, Schedule};
 use frame_support::build_struct_json_patch;
+use pallet_training::GenesisProgramme;
 use serde_json::Value;
+use sp_core::{hex2array, H256};
 use sp_genesis_builder::PresetId;
 use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
 
@@ -13,7 +16,32 @@ fn authority(account: Sr25519Keyring, grandpa: Ed25519Keyring) -> (AccountId, Ac
 	(account.to_account_id(), account.to_account_id(), keys)
 }
 
-fn genesis(authorities: Vec<(AccountId, AccountId, SessionKeys)>) -> Value {
+/// The programme of the development chains: the perceptron on handwritten digits that `cairn-worker` ships, as
+/// `cairn-worker programme init` prints it. A test compares the two.
+fn digits(committee_size: u32, min_updates: u32, target_updates: u32) -> GenesisProgramme<Balance> {
+	GenesisProgramme {
+		name: "digits".into(),
+		config: H256(hex2array!("eb76bd803836db7bd2a5dfedbe0e4db9472bfa67cf37ad8fbfbbf9104c0ef654")),
+		genesis_weights: H256(hex2array!("f3a27713478cfc6b088e47990318cd31627d3e435073a5aea1fb9a21c1965893")),
+		rule: AggregationRule::WeightedMean,
+		schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8 },
+		committee_size,
+		min_updates,
+		target_updates,
+		max_updates: 64,
+		max_samples: 100_000,
+		max_local_steps: 10_000,
+		rounds: 10,
+		reward_per_round: 1_000 * CRN,
+		committee_share: 10,
+		pot: 20_000 * CRN,
+	}
+}
+
+fn genesis(
+	authorities: Vec<(AccountId, AccountId, SessionKeys)>,
+	programme: GenesisProgramme<Balance>,
+) -> Value {
 	build_struct_json_patch!(RuntimeGenesisConfig {
 		balances: BalancesConfig {
 			balances: Sr25519Keyring::well_known()
@@ -22,19 +50,24 @@ fn genesis(authorities: Vec<(AccountId, AccountId, SessionKeys)>) -> Value {
 		},
 		babe: BabeConfig { epoch_config: BABE_GENESIS_EPOCH_CONFIG },
 		session: SessionConfig { keys: authorities },
+		training: TrainingConfig { programmes: vec![programme] },
 	})
 }
 
 fn development() -> Value {
-	genesis(vec![authority(Sr25519Keyring::Alice, Ed25519Keyring::Alice)])
+	// One worker alone gets somewhere.
+	genesis(vec![authority(Sr25519Keyring::Alice, Ed25519Keyring::Alice)], digits(1, 1, 1))
 }
 
 fn local() -> Value {
-	genesis(vec![
-		authority(Sr25519Keyring::Alice, Ed25519Keyring::Alice),
-		authority(Sr25519Keyring::Bob, Ed25519Keyring::Bob),
-		authority(Sr25519Keyring::Charlie, Ed25519Keyring::Charlie),
-	])
+	genesis(
+		vec![
+			authority(Sr25519Keyring::Alice, Ed25519Keyring::Alice),
+			authority(Sr25519Keyring::Bob, Ed25519Keyring::Bob),
+			authority(Sr25519Keyring::Charlie, Ed25519Keyring::Charlie),
+		],
+		digits(3, 3, 5),
+	)
 }
 
 /// The preset of this name, as JSON.
