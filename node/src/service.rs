@@ -5,7 +5,10 @@ use cairn_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use futures::FutureExt;
 use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
-use sc_consensus_grandpa::{FinalityProofProvider, GrandpaPruningFilter, SharedVoterState};
+use sc_consensus_grandpa::{
+	FinalityProofProvider, GrandpaPruningFilter, SharedVoterState, ThreeQuartersOfTheUnfinalizedChain,
+	VotingRulesBuilder,
+};
 use sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging;
 use sc_network::NetworkBackend;
 use sc_service::{
@@ -334,7 +337,10 @@ pub fn new_full<N: NetworkBackend<Block, Hash>>(config: Configuration) -> Result
 			network,
 			sync: sync_service,
 			notification_service: grandpa_notifications,
-			voting_rule: sc_consensus_grandpa::VotingRulesBuilder::default().build(),
+			// The default rule also keeps two blocks behind the best one, which only saves votes that a fork makes
+			// useless. Every step of a round waits for finality, so here those 6 s count for more: a block is final about
+			// 2 s after it came instead of 8 s.
+			voting_rule: VotingRulesBuilder::new().add(ThreeQuartersOfTheUnfinalizedChain).build(),
 			prometheus_registry,
 			shared_voter_state: voter_state,
 			telemetry: telemetry.as_ref().map(|telemetry| telemetry.handle()),
