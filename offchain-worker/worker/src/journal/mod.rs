@@ -28,8 +28,11 @@ use std::{
 use subxt::utils::AccountId32;
 
 /// One line of the journal.
+///
+/// Tagged from outside: serde would read an internally tagged entry through a buffer, and what serde_json puts there
+/// for a fraction depends on its features, which other crates of the same build choose.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Entry {
 	/// These bytes are about to enter the store; they must not be served before the commit window closes.
 	Withhold {
