@@ -43,6 +43,13 @@ pub enum Call {
 		/// Plancks.
 		amount: u128,
 	},
+	/// `Rewards.fund`
+	Fund {
+		/// The programme.
+		programme: ProgrammeId,
+		/// Plancks.
+		amount: u128,
+	},
 	/// `Rewards.claim`
 	Claim {
 		/// The programme.
@@ -122,6 +129,7 @@ impl Call {
 			Self::RegisterDevice { .. } => ("Hardware", "register_device"),
 			Self::ActivateDevice { .. } => ("Hardware", "activate_device"),
 			Self::Bond { .. } => ("Rewards", "bond"),
+			Self::Fund { .. } => ("Rewards", "fund"),
 			Self::Claim { .. } => ("Rewards", "claim"),
 			Self::EnlistAggregator => ("Training", "enlist_aggregator"),
 			Self::CommitUpdate { .. } => ("Training", "commit_update"),
@@ -145,6 +153,7 @@ impl Call {
 				vec![Value::from_bytes(network_key), Value::from_bytes(proof)]
 			},
 			Self::Bond { amount } => vec![Value::u128(*amount)],
+			Self::Fund { programme, amount } => vec![number(*programme), Value::u128(*amount)],
 			Self::Claim { programme } | Self::Advance { programme } => vec![number(*programme)],
 			Self::EnlistAggregator => Vec::new(),
 			Self::CommitUpdate { programme, round, artifact, samples, local_steps } => vec![

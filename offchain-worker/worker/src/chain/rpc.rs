@@ -166,8 +166,11 @@ impl RpcPool {
 	/// Prepares connections to these nodes; the first request connects.
 	pub fn new(urls: Vec<String>, settings: RpcSettings) -> Self {
 		Self::with_notices(urls, settings, |notice| match notice {
+			Notice::Waiting { since, reasons } if since.as_secs() == 0 => {
+				tracing::warn!("no node answers, trying on: {reasons}");
+			},
 			Notice::Waiting { since, reasons } => {
-				tracing::warn!("no node answers for {} s, still trying: {reasons}", since.as_secs());
+				tracing::warn!("no node has answered for {} s, still trying: {reasons}", since.as_secs());
 			},
 			Notice::Connected { url } => tracing::info!("connected to {url}"),
 		})

@@ -75,6 +75,8 @@ pub enum Command {
 	Status,
 	/// Collect what a programme owes this worker
 	Claim(ClaimArgs),
+	/// Give CRN to a programme's pot, out of this worker's account
+	Fund(FundArgs),
 	/// Prepare a new programme
 	#[command(subcommand)]
 	Programme(ProgrammeCommand),
@@ -274,6 +276,17 @@ pub struct ClaimArgs {
 	/// The programme
 	#[arg(long, value_name = "ID")]
 	pub programme: ProgrammeId,
+}
+
+/// Filling a pot.
+#[derive(Debug, Args)]
+pub struct FundArgs {
+	/// The programme
+	#[arg(long, value_name = "ID")]
+	pub programme: ProgrammeId,
+	/// How much, in CRN; it cannot be taken back
+	#[arg(long, value_name = "CRN", value_parser = parse_amount)]
+	pub amount: u128,
 }
 
 /// Programmes.

@@ -22,7 +22,7 @@ use args::{Cli, Command};
 use cairn_artifacts::StoreError;
 use clap::Parser;
 use serde_json::json;
-use std::{process::ExitCode, time::Duration};
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 /// Why a command failed.
@@ -134,6 +134,7 @@ async fn dispatch(app: &App, command: Command) -> Result<(), CliError> {
 		Command::Run(args) => run::run(app, args).await,
 		Command::Status => status::status(app).await,
 		Command::Claim(args) => status::claim(app, &args).await,
+		Command::Fund(args) => status::fund(app, &args).await,
 		Command::Programme(command) => programme::run(app, command),
 		Command::Artifacts(command) => artifacts::run(app, command),
 		Command::Evaluate(args) => data::evaluate(app, args),
@@ -157,7 +158,7 @@ fn set_up_log(level: &str, output: &Output) -> Result<(), CliError> {
 	// A plain level is for this program; libraries only speak up when something is wrong.
 	let simple = ["error", "warn", "info", "debug", "trace"].contains(&level);
 	let filter = if simple {
-		format!("warn,cairn_worker={level},cairn_network={level},cairn_training={level}")
+		format!("warn,libp2p_kad=error,cairn_worker={level},cairn_network={level},cairn_training={level}")
 	} else {
 		level.to_string()
 	};
@@ -167,7 +168,10 @@ fn set_up_log(level: &str, output: &Output) -> Result<(), CliError> {
 		))
 	})?;
 	let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(output.clone());
-	let set =
-		if output.is_json() { builder.json().try_init() } else { builder.with_target(false).try_init() };
+	let set = if output.is_json() {
+		builder.json().try_init()
+	} else {
+		builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init()
+	};
 	set.map_err(CliError::failed)
 }

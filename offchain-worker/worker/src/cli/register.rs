@@ -23,8 +23,8 @@ struct Registration<'a> {
 	args: &'a RegisterArgs,
 	keys: &'a Keys,
 	me: AccountId32,
-	worker: Submitter,
-	owner: Submitter,
+	worker: Arc<Submitter>,
+	owner: Arc<Submitter>,
 }
 
 pub(super) async fn run(app: &App, args: RegisterArgs) -> Result<(), CliError> {
@@ -35,20 +35,27 @@ pub(super) async fn run(app: &App, args: RegisterArgs) -> Result<(), CliError> {
 		None => keys.signer().clone(),
 	};
 	let (chain, heads) = app.connect_for_command(&base).await?;
-	let submitter = |signer| Submitter::new(chain.clone(), heads.clone(), signer, Arc::new(NoLog));
+	let submitter = |signer| Arc::new(Submitter::new(chain.clone(), heads.clone(), signer, Arc::new(NoLog)));
+	let worker = submitter(keys.signer().clone());
+	// One account, one count of nonces.
+	let same = owner.public_key().0 == keys.account_id().0;
+	let owner = if same { worker.clone() } else { submitter(owner) };
 	let registration = Registration {
 		output: &app.output,
 		chain: &chain,
 		heads: &heads,
 		me: keys.account_id(),
-		worker: submitter(keys.signer().clone()),
-		owner: submitter(owner),
+		worker,
+		owner,
 		args: &args,
 		keys: &keys,
 	};
-	registration.device().await?;
 	if args.aggregator {
-		registration.aggregator().await?;
+		// The bond does not depend on the device, and finality takes a while.
+		futures::try_join!(registration.device(), registration.bond())?;
+		registration.enlist().await?;
+	} else {
+		registration.device().await?;
 	}
 	registration.summary().await
 }
@@ -162,7 +169,7 @@ impl Registration<'_> {
 		}
 	}
 
-	async fn aggregator(&self) -> Result<(), CliError> {
+	async fn bond(&self) -> Result<(), CliError> {
 		let least =
 			self.chain.amount_constant(self.heads.finalised_now(), "Rewards", "MinAggregatorBond").await?;
 		let wanted = self.args.bond.unwrap_or(least);
@@ -181,6 +188,10 @@ impl Registration<'_> {
 		} else {
 			self.say("bond", format!("{} are bonded already", format_amount(bonded)));
 		}
+		Ok(())
+	}
+
+	async fn enlist(&self) -> Result<(), CliError> {
 		if self.chain.aggregators(self.now()).await?.contains(&self.me) {
 			self.say("enlist", "enlisted for committees already".into());
 		} else {

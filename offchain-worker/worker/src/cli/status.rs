@@ -1,13 +1,17 @@
-//! `cairn-worker status` and `cairn-worker claim`
+//! `cairn-worker status`, `claim` and `fund`
 
-use super::{args::ClaimArgs, App, CliError};
+use super::{
+	args::{ClaimArgs, FundArgs},
+	App, CliError,
+};
 use crate::{
-	chain::{Call, Submitter},
+	chain::{Call, Chain, Submitter},
 	journal::NoLog,
 	keys::Keys,
 	units::{format_amount, hex, short},
 };
 use cairn_artifacts::Store;
+use cairn_primitives::{ProgrammeId, H256};
 use serde_json::json;
 use std::{fmt::Write, sync::Arc};
 
@@ -88,19 +92,25 @@ pub(super) async fn status(app: &App) -> Result<(), CliError> {
 	Ok(())
 }
 
+/// Says which programmes there are when this one is not.
+async fn known(chain: &Chain, at: Option<H256>, id: ProgrammeId) -> Result<(), CliError> {
+	if chain.programme(id, at).await?.is_some() {
+		return Ok(());
+	}
+	let known: Vec<String> = chain.programmes(at).await?.iter().map(u32::to_string).collect();
+	Err(CliError::Failed(format!(
+		"programme {id} does not exist on this chain; there are: {}",
+		if known.is_empty() { "none".into() } else { known.join(", ") }
+	)))
+}
+
 pub(super) async fn claim(app: &App, args: &ClaimArgs) -> Result<(), CliError> {
 	let base = app.base()?;
 	let keys = Keys::load(&base)?;
 	let (chain, heads) = app.connect_for_command(&base).await?;
 	let id = args.programme;
 	let at = Some(heads.finalised_now().hash);
-	if chain.programme(id, at).await?.is_none() {
-		let known: Vec<String> = chain.programmes(at).await?.iter().map(u32::to_string).collect();
-		return Err(CliError::Failed(format!(
-			"programme {id} does not exist on this chain; there are: {}",
-			if known.is_empty() { "none".into() } else { known.join(", ") }
-		)));
-	}
+	known(&chain, at, id).await?;
 	let claimable = chain.rewards(id, &keys.account_id(), at).await?.claimable;
 	if claimable == 0 {
 		let value = json!({ "programme": id, "claimed": "0" });
@@ -114,5 +124,19 @@ pub(super) async fn claim(app: &App, args: &ClaimArgs) -> Result<(), CliError> {
 	let value = json!({ "programme": id, "claimed": paid.to_string(), "block": landed.block });
 	app.output
 		.result(&value, format!("programme {id} paid {} in block {}", format_amount(paid), landed.block));
+	Ok(())
+}
+
+pub(super) async fn fund(app: &App, args: &FundArgs) -> Result<(), CliError> {
+	let base = app.base()?;
+	let keys = Keys::load(&base)?;
+	let (chain, heads) = app.connect_for_command(&base).await?;
+	let FundArgs { programme, amount } = *args;
+	known(&chain, Some(heads.finalised_now().hash), programme).await?;
+	let submitter = Submitter::new(chain, heads, keys.signer().clone(), Arc::new(NoLog));
+	let landed = submitter.submit("fund", &Call::Fund { programme, amount }).await?;
+	let value = json!({ "programme": programme, "funded": amount.to_string(), "block": landed.block });
+	let text = format!("programme {programme} got {} in block {}", format_amount(amount), landed.block);
+	app.output.result(&value, text);
 	Ok(())
 }

@@ -12,7 +12,12 @@ use crate::{
 };
 use cairn_aggregation::{check_update, next_weights, CheckedUpdate, RoundInputs};
 use cairn_artifacts::TensorFile;
-use cairn_primitives::{bitmap, envelope::ExpectedUpdate, round::aggregate_commitment, views::CommitInfo};
+use cairn_primitives::{
+	bitmap,
+	envelope::ExpectedUpdate,
+	round::aggregate_commitment,
+	views::{CommitInfo, Phase},
+};
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -116,8 +121,27 @@ pub(super) async fn vote(task: &Task, action: &Action, at: &At) -> Result<(), Ac
 		attempt: at.attempt,
 		bitmap: map.clone(),
 	};
+	// Not paid for when the others have settled it meanwhile.
+	let best = context.ledger.best_round(at.programme).await?;
+	let open = |r: &Round| r.index == at.round && r.attempt == at.attempt && r.phase == Phase::Availability;
+	if !best.is_some_and(|r| open(&r)) {
+		return Err(ActionError::Cancelled);
+	}
 	let waiting = Instant::now();
-	let landed = context.submit(action, &call).await?;
+	let landed = match context.submit(action, &call).await {
+		Ok(landed) => landed,
+		// Usual for the last of a committee: two thirds settle it.
+		Err(e) if e.is_refusal("Training", "WindowClosed") => {
+			let fields = json!({ "programme": at.programme, "round": at.round, "attempt": at.attempt });
+			let text = format!(
+				"programme {} round {}: the others' votes had settled it already",
+				at.programme, at.round
+			);
+			context.output.event("vote.unneeded", fields, text);
+			return Ok(());
+		},
+		Err(e) => return Err(e.into()),
+	};
 	let fields = json!({
 		"programme": at.programme, "round": at.round, "attempt": at.attempt, "held": held, "commits": count,
 		"refused": refused.len(), "bitmap": crate::units::hex(&map), "fetchSeconds": fetch_seconds,
