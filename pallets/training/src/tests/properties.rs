@@ -111,7 +111,7 @@ fn outcome(result: u64) -> H256 {
 }
 
 proptest! {
-	#![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+	#![proptest_config(ProptestConfig { cases: 384, ..ProptestConfig::default() })]
 
 	#[test]
 	fn invariants_hold_after_every_act(acts in prop::collection::vec(act(), 1..160)) {
