@@ -262,8 +262,7 @@ impl<T: Config> Pallet<T> {
 	/// Endows a programme's pot out of nothing, so that `amount` of it can be spent: the existential deposit comes on
 	/// top. For genesis, before there is anybody to pay.
 	pub fn endow_at_genesis(programme: ProgrammeId, amount: BalanceOf<T>) -> DispatchResult {
-		let total =
-			amount.checked_add(T::Currency::minimum_balance()).ok_or(ArithmeticError::Overflow)?;
+		let total = amount.checked_add(T::Currency::minimum_balance()).ok_or(ArithmeticError::Overflow)?;
 		T::Currency::mint_into(&Self::pot(programme), total).map(|_| ())
 	}
 
