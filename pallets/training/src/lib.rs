@@ -568,7 +568,7 @@ pub mod pallet {
 			let settings = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
 			let step = match settings.state {
 				ProgrammeState::Completed => return Err(Error::<T>::ProgrammeCompleted.into()),
-				ProgrammeState::Unfunded => Self::resume(programme, settings),
+				ProgrammeState::Unfunded => Self::open_round(programme, settings),
 				ProgrammeState::Open => Self::progress(programme),
 			};
 			match step {

@@ -131,12 +131,17 @@ impl<T: Config> Pallet<T> {
 		Step::Moved
 	}
 
-	/// Draws a committee for the round as it stands and starts its availability window.
-	fn seat_committee(programme: ProgrammeId, settings: &ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
-		let candidates: Vec<_> = Aggregators::<T>::get()
+	/// The enlisted aggregators that can be drawn now: those whose device is active.
+	fn candidates() -> Vec<T::AccountId> {
+		Aggregators::<T>::get()
 			.into_iter()
 			.filter(|a| pallet_hardware::Pallet::<T>::active_device(a).is_some())
-			.collect();
+			.collect()
+	}
+
+	/// Draws a committee for the round as it stands and starts its availability window.
+	fn seat_committee(programme: ProgrammeId, settings: &ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
+		let candidates = Self::candidates();
 		let pool = candidates.len() as u32;
 		let seats = settings.committee_size;
 		if pool < seats {
@@ -196,11 +201,7 @@ impl<T: Config> Pallet<T> {
 	/// The committee did not do its work: another one gets the same commits, or the round fails.
 	fn retry(programme: ProgrammeId, settings: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let next = running.attempt.saturating_add(1);
-		let enough = Aggregators::<T>::get()
-			.iter()
-			.filter(|a| pallet_hardware::Pallet::<T>::active_device(a).is_some())
-			.count() as u32
-			>= settings.committee_size;
+		let enough = Self::candidates().len() as u32 >= settings.committee_size;
 		if next >= T::MaxAttempts::get() || !enough {
 			return Self::fail(programme, settings, running, FailureReason::NoAgreement);
 		}
@@ -326,7 +327,7 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Opens the round after the last settled one, or suspends the programme when its pot cannot pay for it.
-	fn open_round(programme: ProgrammeId, mut settings: ProgrammeOf<T>) -> Step {
+	pub(crate) fn open_round(programme: ProgrammeId, mut settings: ProgrammeOf<T>) -> Step {
 		if pallet_rewards::Pallet::<T>::pot_free(programme) < settings.reward_per_round {
 			if settings.state != ProgrammeState::Unfunded {
 				settings.state = ProgrammeState::Unfunded;
@@ -358,14 +359,6 @@ impl<T: Config> Pallet<T> {
 		Self::deposit_event(Event::RoundOpened { programme, round: settings.round, base: settings.weights });
 		Programmes::<T>::insert(programme, settings);
 		Step::Moved
-	}
-
-	/// Goes on with a programme whose pot was empty.
-	pub(crate) fn resume(programme: ProgrammeId, settings: ProgrammeOf<T>) -> Step {
-		if pallet_rewards::Pallet::<T>::pot_free(programme) < settings.reward_per_round {
-			return Step::NoFunds;
-		}
-		Self::open_round(programme, settings)
 	}
 
 	/// Opens a programme in the first block.
