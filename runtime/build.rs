@@ -1,13 +1,25 @@
-//! Builds the runtime's WASM.
+//! Builds the runtime's WASM three times: as it is, with short periods for test chains, and that once more under the
+//! next version number, for the rehearsal of an upgrade. The second and third share the first's dependencies.
 
-#[cfg(all(feature = "std", feature = "metadata-hash"))]
+#[cfg(feature = "std")]
 fn main() {
-	substrate_wasm_builder::WasmBuilder::init_with_defaults().enable_metadata_hash("CRN", 12).build();
-}
+	use substrate_wasm_builder::WasmBuilder;
 
-#[cfg(all(feature = "std", not(feature = "metadata-hash")))]
-fn main() {
-	substrate_wasm_builder::WasmBuilder::build_using_defaults();
+	let builder = WasmBuilder::init_with_defaults();
+	#[cfg(feature = "metadata-hash")]
+	let builder = builder.enable_metadata_hash("CRN", 12);
+	builder.build();
+
+	WasmBuilder::init_with_defaults()
+		.set_file_name("fast_wasm_binary.rs")
+		.enable_feature("fast-runtime")
+		.build();
+
+	WasmBuilder::init_with_defaults()
+		.set_file_name("rehearsal_wasm_binary.rs")
+		.enable_feature("fast-runtime")
+		.enable_feature("upgrade-rehearsal")
+		.build();
 }
 
 // Inside the WASM build itself there is nothing to build.

@@ -1,6 +1,6 @@
 //! The chains this binary knows by name, and how others are loaded.
 
-use cairn_runtime::{opaque::Block, WASM_BINARY};
+use cairn_runtime::opaque::Block;
 use sc_chain_spec::{ChainSpecExtension, ChainType, Properties};
 use sc_client_api::{BadBlocks, ForkBlocks};
 use sc_sync_state_rpc::LightSyncStateExtension;
@@ -32,6 +32,8 @@ struct BuiltIn {
 	/// Names the chain's directory under the base path.
 	id: &'static str,
 	kind: ChainType,
+	/// The runtime's WASM, if this binary was compiled with it.
+	code: Option<&'static [u8]>,
 	preset: &'static str,
 	/// Part of the network protocols' names, so that nodes of two chains never talk to each other.
 	protocol_id: &'static str,
@@ -39,31 +41,53 @@ struct BuiltIn {
 	fork_id: &'static str,
 }
 
-const BUILT_IN: [BuiltIn; 2] = [
+const BUILT_IN: [BuiltIn; 4] = [
 	BuiltIn {
 		name: "dev",
 		title: "Cairn Development",
 		id: "cairn_dev",
 		kind: ChainType::Development,
+		code: cairn_runtime::WASM_BINARY,
 		preset: DEV_RUNTIME_PRESET,
 		protocol_id: "cairn-dev",
 		fork_id: "dev",
+	},
+	BuiltIn {
+		name: "dev-fast",
+		title: "Cairn Development, fast governance",
+		id: "cairn_dev_fast",
+		kind: ChainType::Development,
+		code: cairn_runtime::fast::WASM_BINARY,
+		preset: DEV_RUNTIME_PRESET,
+		protocol_id: "cairn-dev-fast",
+		fork_id: "dev-fast",
 	},
 	BuiltIn {
 		name: "local",
 		title: "Cairn Local Testnet",
 		id: "cairn_local",
 		kind: ChainType::Local,
+		code: cairn_runtime::WASM_BINARY,
 		preset: LOCAL_TESTNET_RUNTIME_PRESET,
 		protocol_id: "cairn-local",
 		fork_id: "local",
+	},
+	BuiltIn {
+		name: "local-fast",
+		title: "Cairn Local Testnet, fast governance",
+		id: "cairn_local_fast",
+		kind: ChainType::Local,
+		code: cairn_runtime::fast::WASM_BINARY,
+		preset: LOCAL_TESTNET_RUNTIME_PRESET,
+		protocol_id: "cairn-local-fast",
+		fork_id: "local-fast",
 	},
 ];
 
 /// What `--chain` may be, for help and errors.
 const CHOICES: &str =
-	"`dev` (one validator, Alice), `local` (three validators: Alice, Bob and Charlie), or the path of a chain \
-	 specification in JSON";
+	"`dev` (one validator, Alice), `local` (three validators: Alice, Bob and Charlie), the same with epochs and votes of \
+	 minutes as `dev-fast` and `local-fast`, or the path of a chain specification in JSON";
 
 /// The chain that `--chain` names: a built-in one, or a file.
 pub fn load(name: &str) -> Result<ChainSpec, String> {
@@ -74,7 +98,7 @@ pub fn load(name: &str) -> Result<ChainSpec, String> {
 		));
 	}
 	if let Some(chain) = BUILT_IN.iter().find(|chain| chain.name == name) {
-		let code = WASM_BINARY.ok_or_else(|| {
+		let code = chain.code.ok_or_else(|| {
 			format!(
 				"the chain `{name}` cannot be built: this binary was compiled without the runtime's WASM \
 				 (SKIP_WASM_BUILD was set). Build it again without that variable, or pass a chain specification file"
@@ -129,12 +153,16 @@ mod tests {
 	#[test]
 	fn the_built_in_chains_share_no_name_id_or_protocol() {
 		let specs = specs();
-		let (dev, local) = (&specs[0], &specs[1]);
-		assert_eq!((dev.id(), local.id()), ("cairn_dev", "cairn_local"));
-		assert_ne!(dev.name(), local.name());
-		assert_ne!(dev.protocol_id(), local.protocol_id());
-		assert_ne!(dev.fork_id(), local.fork_id());
-		assert!(specs.iter().all(|s| s.protocol_id().is_some() && s.fork_id().is_some()));
+		assert_eq!(specs.iter().map(|s| s.id()).collect::<Vec<_>>()[..2], ["cairn_dev", "cairn_dev_fast"]);
+		for (i, a) in specs.iter().enumerate() {
+			assert!(a.protocol_id().is_some() && a.fork_id().is_some());
+			for b in &specs[i + 1..] {
+				assert_ne!(a.id(), b.id());
+				assert_ne!(a.name(), b.name());
+				assert_ne!(a.protocol_id(), b.protocol_id());
+				assert_ne!(a.fork_id(), b.fork_id());
+			}
+		}
 	}
 
 	#[test]

@@ -45,8 +45,15 @@ fn genesis(
 	build_struct_json_patch!(RuntimeGenesisConfig {
 		balances: BalancesConfig {
 			balances: Sr25519Keyring::well_known()
-				.map(|k| (k.to_account_id(), 1_000_000 * CRN))
+				.map(|k| k.to_account_id())
+				.chain([configs::governance::TreasuryAccount::get()])
+				.map(|account| (account, 1_000_000 * CRN))
 				.collect::<Vec<_>>(),
+		},
+		technical_committee: TechnicalCommitteeConfig {
+			members: [Sr25519Keyring::Alice, Sr25519Keyring::Bob, Sr25519Keyring::Charlie]
+				.map(|k| k.to_account_id())
+				.to_vec(),
 		},
 		babe: BabeConfig { epoch_config: BABE_GENESIS_EPOCH_CONFIG },
 		session: SessionConfig { keys: authorities },

@@ -10,6 +10,18 @@
 #[cfg(feature = "std")]
 include!(concat!(env!("OUT_DIR"), "/wasm_binary.rs"));
 
+/// The same runtime with short epochs and governance periods (`fast-runtime`), for chains that live for minutes.
+#[cfg(feature = "std")]
+pub mod fast {
+	include!(concat!(env!("OUT_DIR"), "/fast_wasm_binary.rs"));
+}
+
+/// [`fast`] under the next version number, for the rehearsal of an upgrade.
+#[cfg(feature = "std")]
+pub mod rehearsal {
+	include!(concat!(env!("OUT_DIR"), "/rehearsal_wasm_binary.rs"));
+}
+
 extern crate alloc;
 
 pub mod apis;
@@ -51,19 +63,29 @@ impl_opaque_keys! {
 	}
 }
 
-/// What this runtime is. `spec_version` grows with every change of logic, `transaction_version` with every change of
-/// how a call is encoded.
-#[sp_version::runtime_version]
-pub const VERSION: RuntimeVersion = RuntimeVersion {
-	spec_name: alloc::borrow::Cow::Borrowed("cairn"),
-	impl_name: alloc::borrow::Cow::Borrowed("cairn"),
-	authoring_version: 1,
-	spec_version: 100,
-	impl_version: 1,
-	apis: apis::RUNTIME_API_VERSIONS,
-	transaction_version: 1,
-	system_version: 1,
-};
+macro_rules! version {
+	($spec_version:tt) => {
+		/// What this runtime is. `spec_version` grows with every change of logic, `transaction_version` with every
+		/// change of how a call is encoded.
+		#[sp_version::runtime_version]
+		pub const VERSION: RuntimeVersion = RuntimeVersion {
+			spec_name: alloc::borrow::Cow::Borrowed("cairn"),
+			impl_name: alloc::borrow::Cow::Borrowed("cairn"),
+			authoring_version: 1,
+			spec_version: $spec_version,
+			impl_version: 1,
+			apis: apis::RUNTIME_API_VERSIONS,
+			transaction_version: 1,
+			system_version: 1,
+		};
+	};
+}
+
+#[cfg(not(feature = "upgrade-rehearsal"))]
+version!(100);
+// Always the next one.
+#[cfg(feature = "upgrade-rehearsal")]
+version!(101);
 
 /// Length of a slot, in milliseconds. It cannot change once a chain has started.
 pub const SLOT_DURATION: u64 = 3_000;
@@ -141,8 +163,8 @@ pub type Executive = frame_executive::Executive<
 	Migrations,
 >;
 
-// Wallets and polkadot.js Apps look for these very names. Numbers 20 to 39 are kept for governance and treasury, 40 for
-// `Mmr`: a pallet's number is part of how its calls are encoded and must not move.
+// Wallets and polkadot.js Apps look for these very names. A pallet's number is part of how its calls are encoded and must
+// not move: 0 to 19 are accounts and consensus, 20 to 39 governance, 40 is `Mmr`, 50 and up are Cairn's own.
 #[frame_support::runtime]
 mod runtime {
 	#[runtime::runtime]
@@ -182,6 +204,27 @@ mod runtime {
 	pub type Offences = pallet_offences;
 	#[runtime::pallet_index(10)]
 	pub type Utility = pallet_utility;
+
+	#[runtime::pallet_index(20)]
+	pub type Preimage = pallet_preimage;
+	#[runtime::pallet_index(21)]
+	pub type Scheduler = pallet_scheduler;
+	#[runtime::pallet_index(22)]
+	pub type Referenda = pallet_referenda;
+	#[runtime::pallet_index(23)]
+	pub type ConvictionVoting = pallet_conviction_voting;
+	#[runtime::pallet_index(24)]
+	pub type Origins = governance::pallet_custom_origins;
+	#[runtime::pallet_index(25)]
+	pub type TechnicalCommittee = pallet_collective<Instance1>;
+	#[runtime::pallet_index(26)]
+	pub type Whitelist = pallet_whitelist;
+	#[runtime::pallet_index(27)]
+	pub type Treasury = pallet_treasury;
+	#[runtime::pallet_index(28)]
+	pub type Multisig = pallet_multisig;
+	#[runtime::pallet_index(29)]
+	pub type Proxy = pallet_proxy;
 
 	#[runtime::pallet_index(50)]
 	pub type Provenance = pallet_provenance;

@@ -64,6 +64,10 @@ pub struct Builder {
 	aggregators: usize,
 	aggregators_only: usize,
 	spares: usize,
+	candidates: usize,
+	members: Vec<String>,
+	fast: bool,
+	every_programme: bool,
 	rounds: u32,
 	seed: u64,
 	alpha: f64,
@@ -102,6 +106,15 @@ impl Builder {
 		/// How many further workers get keys and funds, but are neither registered nor started; 0. They come after the
 		/// others.
 		spares: usize,
+		/// How many further nodes run as validators without being in the first validator set; 0. They come after the
+		/// validators, and their accounts have funds.
+		candidates: usize,
+		/// Addresses of DAO members, who get [`spec::MEMBER_ENDOWMENT`] each; none.
+		members: Vec<String>,
+		/// Whether epochs and votes take minutes instead of days, as on the chain `local-fast`; they do not.
+		fast: bool,
+		/// Whether trainers work for every programme and not just for the devnet's own; they do not.
+		every_programme: bool,
 		/// Rounds to finalise before the programme is complete; 10.
 		rounds: u32,
 		/// Seed of the data's partition and of the genesis weights; 1.
@@ -231,7 +244,7 @@ impl Builder {
 
 	fn rpc_ports(&self) -> Result<(Vec<u16>, Ports)> {
 		let mut ports = Ports::default();
-		let list = (0..self.validators).map(|i| {
+		let list = (0..self.validators + self.candidates).map(|i| {
 			if self.rpc_port == 0 {
 				return ports.free();
 			}
@@ -335,6 +348,10 @@ impl Devnet {
 			aggregators: 3,
 			aggregators_only: 0,
 			spares: 0,
+			candidates: 0,
+			members: Vec::new(),
+			fast: false,
+			every_programme: false,
 			rounds: 10,
 			seed: 1,
 			alpha: 0.5,
@@ -514,7 +531,9 @@ impl Devnet {
 		}
 		// A spare has the part of the first trainer, should it be started.
 		if let Some(trainer) = self.options.trainer(if index < self.options.workers { index } else { 0 }) {
-			args.extend(flag("--programme", PROGRAMME.to_string()));
+			if !self.options.every_programme {
+				args.extend(flag("--programme", PROGRAMME.to_string()));
+			}
 			args.extend(flag("--data", "digits".into()));
 			args.extend(flag("--partition", format!("{trainer}/{}", self.options.trainers())));
 			args.extend(flag("--partition-seed", self.options.seed.to_string()));
@@ -564,7 +583,7 @@ impl Devnet {
 	}
 
 	async fn authorities(&self) -> Result<Vec<Authority>> {
-		try_join_all((0..self.options.validators).map(|index| async move {
+		try_join_all((0..self.options.validators + self.options.candidates).map(|index| async move {
 			let suri = suri(index);
 			let address = |scheme: &'static str| {
 				let suri = suri.clone();
@@ -580,9 +599,15 @@ impl Devnet {
 		.await
 	}
 
-	async fn make_spec(&self, authorities: Vec<Authority>, programme: Value) -> Result<PathBuf> {
-		let local: Value = self.node(&["export-chain-spec", "--chain", "local"]).await?.json()?;
-		let balances = self.workers.iter().map(|w| (w.identity.account.clone(), spec::ENDOWMENT)).collect();
+	async fn make_spec(&self, mut authorities: Vec<Authority>, programme: Value) -> Result<PathBuf> {
+		let chain = if self.options.fast { "local-fast" } else { "local" };
+		let local: Value = self.node(&["export-chain-spec", "--chain", chain]).await?.json()?;
+		let candidates = authorities.split_off(self.options.validators);
+		let others = self.workers.iter().map(|w| &w.identity.account);
+		let others = others.chain(candidates.iter().map(|c| &c.account)).map(|a| (a.clone(), spec::ENDOWMENT));
+		let members = self.options.members.iter().map(|a| (a.clone(), spec::MEMBER_ENDOWMENT));
+		// A member may be a validator's or a candidate's account, too; the member's funds count then.
+		let balances = others.filter(|(a, _)| !self.options.members.contains(a)).chain(members).collect();
 		let spec = spec::with_genesis(local, &Genesis { authorities, balances, programme })?;
 		let path = self.path().join("chain-spec.json");
 		let text =

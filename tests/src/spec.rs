@@ -37,7 +37,8 @@ pub fn with_genesis(mut spec: Value, genesis: &Genesis) -> Result<Value> {
 	let mut balances: Vec<Value> =
 		genesis.balances.iter().map(|(who, amount)| json!([who, amount])).collect();
 	// A validator without an account could not be asked to do anything later, such as changing its keys.
-	balances.extend(genesis.authorities.iter().map(|a| json!([a.account, ENDOWMENT])));
+	let unfunded = |a: &&Authority| !genesis.balances.iter().any(|(who, _)| *who == a.account);
+	balances.extend(genesis.authorities.iter().filter(unfunded).map(|a| json!([a.account, ENDOWMENT])));
 
 	let runtime = spec.pointer_mut("/genesis/runtimeGenesis").and_then(Value::as_object_mut);
 	let runtime = runtime.context("the chain specification has no runtime genesis; is it a raw one?")?;
@@ -63,6 +64,9 @@ pub const ID: &str = "cairn_devnet";
 
 /// What every account gets, in plancks: 100,000 CRN.
 pub const ENDOWMENT: u64 = 100_000_000_000_000_000;
+
+/// What a DAO member gets, in plancks: 1,000,000 CRN.
+pub const MEMBER_ENDOWMENT: u64 = 1_000_000_000_000_000_000;
 
 fn section<'a>(config: &'a mut Map<String, Value>, name: &str) -> Result<&'a mut Map<String, Value>> {
 	let value = config.entry(name).or_insert_with(|| json!({}));

@@ -2,6 +2,7 @@
 
 mod cairn;
 mod consensus;
+pub mod governance;
 mod system;
 
 pub use consensus::GenesisValidators;

@@ -1,2 +1,12 @@
-//! The DAO's origins and its OpenGov tracks have their place here. Until they come, no origin but the chain's own can
-//! change the runtime, the validator set or a programme: there is no sudo.
+//! The DAO: who may decide what ([`origins`]), and what it takes to decide it ([`tracks`]).
+//!
+//! There is no sudo. Whatever is above the ordinary account is a referendum on one of the tracks, or a motion of the
+//! technical committee, which can whitelist a call for a faster referendum and can pause a programme, and nothing else.
+
+pub mod origins;
+pub mod tracks;
+
+pub use origins::{
+	pallet_custom_origins, PolicyAdmin, ProgrammeAdmin, RegistryAdmin, SafetyStop, Treasurer, WhitelistedCaller,
+};
+pub use tracks::TracksInfo;

@@ -1,0 +1,169 @@
+// What a DAO member does in polkadot.js Apps, step by step, with the same library and no types of our own.
+
+import assert from 'node:assert/strict';
+import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
+import { blake2AsHex } from '@polkadot/util-crypto';
+
+export const CRN = 1_000_000_000_000n;
+
+export const say = (...words) => console.log(new Date().toISOString().slice(11, 19), ...words);
+
+export async function connect(url) {
+	return ApiPromise.create({ provider: new WsProvider(url), noInitWarn: true, throwOnConnect: true });
+}
+
+export function account(suri) {
+	return new Keyring({ type: 'sr25519', ss58Format: 42 }).addFromUri(suri);
+}
+
+// The names of a dispatch error, as wallets print them.
+export function explain(api, error) {
+	if (error.isModule) {
+		const { section, name, docs } = api.registry.findMetaError(error.asModule);
+		return `${section}.${name}: ${docs.join(' ')}`;
+	}
+	return error.toString();
+}
+
+// Signs, sends, and waits for the block that holds it. Rejects when the call failed.
+export function send(api, call, signer, options = {}) {
+	return new Promise((resolve, reject) => {
+		let stop;
+		call.signAndSend(signer, { nonce: -1, ...options }, ({ status, events, dispatchError, isError }) => {
+			if (dispatchError) {
+				stop?.();
+				reject(new Error(explain(api, dispatchError)));
+			} else if (status.isInBlock) {
+				stop?.();
+				resolve({ block: status.asInBlock.toHex(), events: events.map(({ event }) => event) });
+			} else if (isError) {
+				stop?.();
+				reject(new Error(`the transaction ended as ${status.type}`));
+			}
+		}).then((unsubscribe) => (stop = unsubscribe), reject);
+	});
+}
+
+// The call must fail, and with this error.
+export async function refused(api, call, signer, expected) {
+	await assert.rejects(send(api, call, signer), (error) => {
+		assert.match(error.message, expected);
+		return true;
+	});
+}
+
+export function only(events, section, method) {
+	const found = events.filter((event) => event.section === section && event.method === method);
+	assert.equal(found.length, 1, `one ${section}.${method} among ${events.map((e) => `${e.section}.${e.method}`)}`);
+	return found[0].data;
+}
+
+// Every event of the chain from block `from` on, in order, without end.
+export async function* history(api, from) {
+	for (let number = from; ; number++) {
+		let hash = await api.rpc.chain.getBlockHash(number);
+		while (hash.isEmpty) {
+			await nextBlock(api);
+			hash = await api.rpc.chain.getBlockHash(number);
+		}
+		for (const { event } of await (await api.at(hash)).query.system.events()) {
+			yield { number, event };
+		}
+	}
+}
+
+export async function nextBlock(api) {
+	const start = (await api.rpc.chain.getHeader()).number.toNumber();
+	await new Promise((resolve) => {
+		let stop;
+		api.rpc.chain
+			.subscribeNewHeads((head) => {
+				if (head.number.toNumber() > start) {
+					stop?.();
+					resolve();
+				}
+			})
+			.then((unsubscribe) => (stop = unsubscribe));
+	});
+}
+
+export const height = async (api) => (await api.rpc.chain.getHeader()).number.toNumber();
+
+// The first event from block `from` on for which `matches` holds; gives up after `blocks` blocks.
+export async function waitFor(api, what, from, blocks, matches) {
+	for await (const { number, event } of history(api, from)) {
+		if (number > from + blocks) {
+			throw new Error(`${what} did not happen within ${blocks} blocks from ${from}`);
+		}
+		if (matches(event)) {
+			return { number, event };
+		}
+	}
+}
+
+// Notes the preimage of a call, submits it to the track of `origin`, places the decision deposit and votes.
+export async function propose(api, { proposer, origin, call, votes }) {
+	const bytes = call.method.toU8a();
+	const hash = blake2AsHex(bytes, 256);
+	await send(api, api.tx.preimage.notePreimage(call.method.toHex()), proposer);
+	const status = await api.query.preimage.requestStatusFor(hash);
+	assert.ok(status.isSome, 'the preimage is stored');
+	const { events } = await send(
+		api,
+		api.tx.referenda.submit(origin, { Lookup: { hash, len: bytes.length } }, { After: 1 }),
+		proposer
+	);
+	const index = only(events, 'referenda', 'Submitted').index.toNumber();
+	await send(api, api.tx.referenda.placeDecisionDeposit(index), proposer);
+	await Promise.all(
+		votes.map(({ voter, aye, conviction, balance }) =>
+			send(api, api.tx.convictionVoting.vote(index, { Standard: { vote: { aye, conviction }, balance } }), voter)
+		)
+	);
+	return index;
+}
+
+// Waits until a referendum is over and says how it ended.
+export async function outcome(api, index, from) {
+	const { number, event } = await waitFor(
+		api,
+		`the end of referendum ${index}`,
+		from,
+		400,
+		({ section, method, data }) =>
+			section === 'referenda' &&
+			['Confirmed', 'Rejected', 'TimedOut', 'Cancelled', 'Killed'].includes(method) &&
+			data.index.toNumber() === index
+	);
+	return { number, ended: event.method };
+}
+
+// Proposes, waits for confirmation and enactment, and returns the events of the block that enacted it.
+export async function enact(api, proposal) {
+	const from = await height(api);
+	const index = await propose(api, proposal);
+	const { number, ended } = await outcome(api, index, from);
+	assert.equal(ended, 'Confirmed', `referendum ${index}`);
+	const { number: at, event } = await waitFor(
+		api,
+		`the enactment of referendum ${index}`,
+		number,
+		100,
+		// An enactment is a named task; the referendum's own alarms have no name.
+		({ section, method, data }) =>
+			section === 'scheduler' && ['Dispatched', 'CallUnavailable'].includes(method) && data.id.isSome
+	);
+	assert.equal(event.method, 'Dispatched');
+	if (event.data.result.isErr) {
+		throw new Error(`referendum ${index} was enacted, but ${explain(api, event.data.result.asErr)}`);
+	}
+	const events = await (await api.at(await api.rpc.chain.getBlockHash(at))).query.system.events();
+	say(`referendum ${index} confirmed in block ${number}, enacted in block ${at}`);
+	return { index, number: at, events: events.map(({ event }) => event) };
+}
+
+// Ayes of these voters with all kinds of conviction.
+export function ayes(voters, balance) {
+	const convictions = ['None', 'Locked1x', 'Locked2x', 'Locked3x', 'Locked4x', 'Locked5x', 'Locked6x'];
+	return voters.map((voter, i) => ({ voter, aye: true, conviction: convictions[i % convictions.length], balance }));
+}
