@@ -604,7 +604,8 @@ impl Devnet {
 		let local: Value = self.node(&["export-chain-spec", "--chain", chain]).await?.json()?;
 		let candidates = authorities.split_off(self.options.validators);
 		let others = self.workers.iter().map(|w| &w.identity.account);
-		let others = others.chain(candidates.iter().map(|c| &c.account)).map(|a| (a.clone(), spec::ENDOWMENT));
+		let others =
+			others.chain(candidates.iter().map(|c| &c.account)).map(|a| (a.clone(), spec::ENDOWMENT));
 		let members = self.options.members.iter().map(|a| (a.clone(), spec::MEMBER_ENDOWMENT));
 		// A member may be a validator's or a candidate's account, too; the member's funds count then.
 		let balances = others.filter(|(a, _)| !self.options.members.contains(a)).chain(members).collect();

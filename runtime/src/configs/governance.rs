@@ -61,7 +61,15 @@ impl pallet_scheduler::Config for Runtime {
 	type ScheduleOrigin = EnsureRoot<AccountId>;
 	type OriginPrivilegeCmp = EqualPrivilegeOnly;
 	// Benchmarks fill a block's agenda.
-	type MaxScheduledPerBlock = ConstU32<{ if cfg!(feature = "runtime-benchmarks") { 512 } else { 50 } }>;
+	type MaxScheduledPerBlock = ConstU32<
+		{
+			if cfg!(feature = "runtime-benchmarks") {
+				512
+			} else {
+				50
+			}
+		},
+	>;
 	type WeightInfo = pallet_scheduler::weights::SubstrateWeight<Runtime>;
 	type Preimages = Preimage;
 	type BlockNumberProvider = System;
@@ -117,9 +125,11 @@ parameter_types! {
 /// The technical committee's instance of the collective.
 pub type TechnicalCollective = pallet_collective::Instance1;
 /// More than half of the technical committee.
-pub type TechnicalMajority = pallet_collective::EnsureProportionMoreThan<AccountId, TechnicalCollective, 1, 2>;
+pub type TechnicalMajority =
+	pallet_collective::EnsureProportionMoreThan<AccountId, TechnicalCollective, 1, 2>;
 /// Two thirds of the technical committee.
-pub type TechnicalTwoThirds = pallet_collective::EnsureProportionAtLeast<AccountId, TechnicalCollective, 2, 3>;
+pub type TechnicalTwoThirds =
+	pallet_collective::EnsureProportionAtLeast<AccountId, TechnicalCollective, 2, 3>;
 
 impl pallet_collective::Config<TechnicalCollective> for Runtime {
 	type RuntimeOrigin = RuntimeOrigin;
@@ -172,8 +182,10 @@ impl pallet_treasury::Config for Runtime {
 	type WeightInfo = pallet_treasury::weights::SubstrateWeight<Runtime>;
 	type SpendFunds = ();
 	type MaxApprovals = ConstU32<100>;
-	type SpendOrigin =
-		EitherOf<EnsureRootWithSuccess<AccountId, MaxBalance>, MapSuccess<Treasurer, Replace<TreasurerLimit>>>;
+	type SpendOrigin = EitherOf<
+		EnsureRootWithSuccess<AccountId, MaxBalance>,
+		MapSuccess<Treasurer, Replace<TreasurerLimit>>,
+	>;
 	type AssetKind = ();
 	type Beneficiary = AccountId;
 	type BeneficiaryLookup = IdentityLookup<AccountId>;

@@ -7,6 +7,7 @@ pub mod origins;
 pub mod tracks;
 
 pub use origins::{
-	pallet_custom_origins, PolicyAdmin, ProgrammeAdmin, RegistryAdmin, SafetyStop, Treasurer, WhitelistedCaller,
+	pallet_custom_origins, PolicyAdmin, ProgrammeAdmin, RegistryAdmin, SafetyStop, Treasurer,
+	WhitelistedCaller,
 };
 pub use tracks::TracksInfo;

@@ -14,9 +14,7 @@ pub mod pallet_custom_origins {
 	pub struct Pallet<T>(_);
 
 	/// What a referendum may decide.
-	#[derive(
-		PartialEq, Eq, Clone, MaxEncodedLen, Encode, Decode, DecodeWithMemTracking, TypeInfo, Debug,
-	)]
+	#[derive(PartialEq, Eq, Clone, MaxEncodedLen, Encode, Decode, DecodeWithMemTracking, TypeInfo, Debug)]
 	#[pallet::origin]
 	pub enum Origin {
 		/// Runs with root's rights a call that the technical committee whitelisted.

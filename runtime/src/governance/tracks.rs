@@ -209,7 +209,11 @@ mod tests {
 				for step in 0..=100 {
 					let threshold = curve.threshold(Perbill::from_percent(step));
 					assert!(threshold <= last, "{:?} rises at {step} %", track.id);
-					assert!(!sp_runtime::traits::Zero::is_zero(&threshold), "{:?} is zero at {step} %", track.id);
+					assert!(
+						!sp_runtime::traits::Zero::is_zero(&threshold),
+						"{:?} is zero at {step} %",
+						track.id
+					);
 					last = threshold;
 				}
 			}
