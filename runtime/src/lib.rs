@@ -183,6 +183,9 @@ mod runtime {
 	#[runtime::pallet_index(10)]
 	pub type Utility = pallet_utility;
 
+	#[runtime::pallet_index(40)]
+	pub type Mmr = pallet_mmr;
+
 	#[runtime::pallet_index(50)]
 	pub type Provenance = pallet_provenance;
 	#[runtime::pallet_index(51)]

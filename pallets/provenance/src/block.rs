@@ -2,7 +2,7 @@
 
 use super::*;
 use cairn_primitives::ledger::Frontier;
-use sp_runtime::{traits::One, SaturatedConversion, Saturating};
+use sp_runtime::{traits::One, Saturating};
 
 /// What the newest block with batches appended, and the root of the one before it.
 ///
@@ -49,13 +49,14 @@ impl<T: Config> Pallet<T> {
 		Newest::<T>::get().root_of(frame_system::Pallet::<T>::block_number().saturating_sub(One::one()))
 	}
 
-	/// The numbers of the batches of a block, given one of them: what the path from a batch to the block's root is made
-	/// from. Linear in their number.
-	pub fn neighbours(batch: BatchId) -> Option<core::ops::Range<BatchId>> {
+	/// The roots of the batches that one block appended, in order, and the number of the first: what the path from a batch
+	/// to the block's root is made from. The block is that of `batch`; `None` when there is no such batch. Linear in the
+	/// number of the block's batches: for nodes, not for blocks.
+	pub fn batches_beside(batch: BatchId) -> Option<(BatchId, Vec<H256>)> {
 		let block = Batches::<T>::get(batch)?.block;
-		let same = |id: &BatchId| Batches::<T>::get(id).is_some_and(|b| b.block == block);
-		let before = (0..batch).rev().take_while(same).count().saturated_into::<BatchId>();
-		let after = (batch.saturating_add(1)..).take_while(same).count().saturated_into::<BatchId>();
-		Some(batch.saturating_sub(before)..batch.saturating_add(after).saturating_add(1))
+		let root = |id| Batches::<T>::get(id).filter(|b| b.block == block).map(|b| b.root);
+		let before: Vec<_> = (0..batch).rev().map_while(root).collect();
+		let first = batch.saturating_sub(before.len() as BatchId);
+		Some((first, before.into_iter().rev().chain((batch..).map_while(root)).collect()))
 	}
 }

@@ -196,7 +196,7 @@ fn genesis_has_a_root_when_it_starts_programmes() {
 
 #[test]
 fn record_of_any_block_is_proved_up_to_the_blocks_root() {
-	let ((root, neighbours, batches), records) = run(|| {
+	let ((root, beside, batches), records) = run(|| {
 		let base = Provenance::record_start(0, hash(1), hash(2));
 		System::set_block_number(5);
 		let other = Provenance::record_start(1, hash(1), hash(3));
@@ -204,10 +204,12 @@ fn record_of_any_block_is_proved_up_to_the_blocks_root() {
 		Provenance::record_round(1, 0, other, updates(2, 2), hash(8));
 		System::set_block_number(6);
 		let batches: Vec<_> = (0..BatchCount::<Test>::get()).map(batch).collect();
-		(Provenance::parent_root(), Provenance::neighbours(2).expect("exists"), batches)
+		assert_eq!(Provenance::batches_beside(0), Some((0, vec![batches[0].root])));
+		assert_eq!(Provenance::batches_beside(4), None);
+		(Provenance::parent_root(), [1, 2, 3].map(Provenance::batches_beside), batches)
 	});
-	assert_eq!(neighbours, 1..4);
 	let roots: Vec<_> = batches[1..4].iter().map(|b| b.root).collect();
+	assert!(beside.iter().all(|b| *b == Some((1, roots.clone()))));
 	for (id, record) in records.iter().enumerate().skip(2) {
 		let place = batches[1..4].iter().position(|b| b.contains(id as u64)).expect("in the block");
 		let batch = &batches[1 + place];
