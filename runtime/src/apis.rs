@@ -1,7 +1,10 @@
 //! The runtime's interface to nodes and clients.
 
 use crate::*;
-use cairn_primitives::{views, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex};
+use cairn_primitives::{
+	ledger::{Batch, BatchId},
+	views, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex,
+};
 use frame_support::{
 	genesis_builder_helper::{build_state, get_preset},
 	weights::Weight,
@@ -258,16 +261,80 @@ impl_runtime_apis! {
 			pallet_provenance::RecordCount::<Runtime>::get()
 		}
 
-		fn record(id: RecordId) -> Option<Record<AccountId, BlockNumber>> {
-			pallet_provenance::Records::<Runtime>::get(id)
+		fn batch_count() -> BatchId {
+			pallet_provenance::BatchCount::<Runtime>::get()
 		}
 
-		fn record_of(artifact: ArtifactHash) -> Option<RecordId> {
-			pallet_provenance::RecordOf::<Runtime>::get(artifact)
+		fn batch(batch: BatchId) -> Option<Batch<BlockNumber>> {
+			pallet_provenance::Batches::<Runtime>::get(batch)
 		}
 
-		fn lineage(from: RecordId, limit: u32) -> Option<views::LineagePage<AccountId, BlockNumber>> {
-			Provenance::lineage(from, limit)
+		fn batch_of(record: RecordId) -> Option<(BatchId, Batch<BlockNumber>)> {
+			Provenance::batch_of(record)
+		}
+
+		fn batches_beside(batch: BatchId) -> Option<(BatchId, Vec<Hash>)> {
+			Provenance::batches_beside(batch)
+		}
+
+		fn start_records(batch: BatchId) -> Option<Vec<Record<AccountId, BlockNumber>>> {
+			pallet_provenance::StartRecords::<Runtime>::get(batch).map(Into::into)
+		}
+
+		fn weights_record(weights: ArtifactHash) -> Option<RecordId> {
+			pallet_provenance::WeightsRecord::<Runtime>::get(weights)
+		}
+	}
+
+	impl sp_mmr_primitives::MmrApi<Block, Hash, BlockNumber> for Runtime {
+		fn mmr_root() -> Result<Hash, sp_mmr_primitives::Error> {
+			Ok(Mmr::mmr_root())
+		}
+
+		fn mmr_leaf_count() -> Result<sp_mmr_primitives::LeafIndex, sp_mmr_primitives::Error> {
+			Ok(Mmr::mmr_leaves())
+		}
+
+		fn generate_proof(
+			block_numbers: Vec<BlockNumber>,
+			best_known_block_number: Option<BlockNumber>,
+		) -> Result<
+			(Vec<sp_mmr_primitives::EncodableOpaqueLeaf>, sp_mmr_primitives::LeafProof<Hash>),
+			sp_mmr_primitives::Error,
+		> {
+			let (leaves, proof) = Mmr::generate_proof(block_numbers, best_known_block_number)?;
+			let opaque = leaves.iter().map(sp_mmr_primitives::EncodableOpaqueLeaf::from_leaf).collect();
+			Ok((opaque, proof))
+		}
+
+		fn generate_ancestry_proof(
+			prev_block_number: BlockNumber,
+			best_known_block_number: Option<BlockNumber>,
+		) -> Result<sp_mmr_primitives::AncestryProof<Hash>, sp_mmr_primitives::Error> {
+			Mmr::generate_ancestry_proof(prev_block_number, best_known_block_number)
+		}
+
+		fn verify_proof(
+			leaves: Vec<sp_mmr_primitives::EncodableOpaqueLeaf>,
+			proof: sp_mmr_primitives::LeafProof<Hash>,
+		) -> Result<(), sp_mmr_primitives::Error> {
+			let leaves = leaves
+				.into_iter()
+				.map(|leaf| leaf.into_opaque_leaf().try_decode().ok_or(sp_mmr_primitives::Error::Verify))
+				.collect::<Result<Vec<_>, _>>()?;
+			Mmr::verify_leaves(leaves, proof)
+		}
+
+		fn verify_proof_stateless(
+			root: Hash,
+			leaves: Vec<sp_mmr_primitives::EncodableOpaqueLeaf>,
+			proof: sp_mmr_primitives::LeafProof<Hash>,
+		) -> Result<(), sp_mmr_primitives::Error> {
+			let nodes = leaves
+				.into_iter()
+				.map(|leaf| sp_mmr_primitives::DataOrHash::Data(leaf.into_opaque_leaf()))
+				.collect();
+			pallet_mmr::verify_leaves_proof::<<Runtime as pallet_mmr::Config>::Hashing, _>(root, nodes, proof)
 		}
 	}
 

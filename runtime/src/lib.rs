@@ -226,6 +226,9 @@ mod runtime {
 	#[runtime::pallet_index(29)]
 	pub type Proxy = pallet_proxy;
 
+	#[runtime::pallet_index(40)]
+	pub type Mmr = pallet_mmr;
+
 	#[runtime::pallet_index(50)]
 	pub type Provenance = pallet_provenance;
 	#[runtime::pallet_index(51)]

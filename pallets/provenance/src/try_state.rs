@@ -1,71 +1,102 @@
 //! The invariants of the ledger.
 
 use super::*;
+use alloc::collections::{BTreeMap, BTreeSet};
+use cairn_primitives::ledger;
+use sp_runtime::TryRuntimeError;
 
 impl<T: Config> Pallet<T> {
-	/// Checks every record against every rule of the ledger. Linear in the number of records: for tests and for
+	/// Checks every batch against every rule of the ledger. Linear in the number of batches: for tests and for
 	/// `try-runtime`, not for blocks.
-	pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
-		let count = RecordCount::<T>::get();
+	///
+	/// What the records of rounds say is not in state; the batches' roots are, and whoever reads the records checks them
+	/// against these.
+	pub fn do_try_state() -> Result<(), TryRuntimeError> {
+		let count = BatchCount::<T>::get();
 		ensure!(
-			Records::<T>::iter().count() as u64 == count,
-			"provenance: RecordCount differs from the ledger"
+			Batches::<T>::iter().count() as u64 == count,
+			"provenance: BatchCount differs from the batches"
 		);
+		let (mut records, mut ends) = (0, BTreeMap::new());
+		let mut block = BlockNumberFor::<T>::default();
+		let mut trees: Vec<(BlockNumberFor<T>, Vec<H256>)> = Vec::new();
 		for id in 0..count {
-			let record = Records::<T>::get(id).ok_or("provenance: a record number is missing")?;
-			Self::check_parents(id, &record)?;
-			let first =
-				RecordOf::<T>::get(record.artifact).ok_or("provenance: an artifact is not indexed")?;
-			ensure!(first <= id, "provenance: an artifact's index is not its first record");
+			let batch = Batches::<T>::get(id).ok_or("provenance: a batch's number is missing")?;
+			ensure!(batch.first == records && batch.count > 0, "provenance: a batch leaves a gap");
+			ensure!(batch.block >= block, "provenance: a batch is older than the one before it");
+			records += u64::from(batch.count);
+			block = batch.block;
+			ends.insert(records - 1, id);
+			match trees.last_mut() {
+				Some((newest, roots)) if *newest == block => roots.push(batch.root),
+				_ => trees.push((block, vec![batch.root])),
+			}
+			match batch.round {
+				None => Self::check_start(id, &batch)?,
+				Some(_) => ensure!(
+					batch.count > 1 && !StartRecords::<T>::contains_key(id),
+					"provenance: a round's batch has no updates, or its records are in state"
+				),
+			}
 		}
-		for (artifact, id) in RecordOf::<T>::iter() {
-			let record = Records::<T>::get(id).ok_or("provenance: an index points at no record")?;
-			ensure!(record.artifact == artifact, "provenance: an index points at another artifact");
-		}
+		ensure!(RecordCount::<T>::get() == records, "provenance: RecordCount differs from the batches");
+		ensure!(
+			StartRecords::<T>::iter_keys().all(|id| id < count),
+			"provenance: records are kept of a batch that is not there"
+		);
+		Self::check_weights(&ends)?;
+
+		let root_of = |(block, roots): &(_, Vec<H256>)| (*block, ledger::root(roots.iter().copied()));
+		let newest = Newest::<T>::get();
+		let mut latest = trees.iter().rev().map(root_of);
+		ensure!(
+			latest.next().unwrap_or_default() == (newest.block, newest.tree.root()),
+			"provenance: the newest block's tree is not that of its batches"
+		);
+		ensure!(latest.next() == newest.before, "provenance: the root of the block before is another one");
+		ensure!(
+			newest.block <= frame_system::Pallet::<T>::block_number(),
+			"provenance: a block appended before it was"
+		);
 		Ok(())
 	}
 
-	fn check_parents(id: RecordId, record: &RecordOfT<T>) -> Result<(), sp_runtime::TryRuntimeError> {
-		if let Some(base) = record.base {
-			ensure!(base < id, "provenance: a base is not older than what came from it");
-			let base = Records::<T>::get(base).ok_or("provenance: a base does not exist")?;
-			ensure!(base.kind == RecordKind::Weights, "provenance: a base is not weights");
-			ensure!(base.programme == record.programme, "provenance: a base belongs to another programme");
-		}
-		match record.kind {
-			RecordKind::Update => {
+	fn check_start(id: BatchId, batch: &BatchOf<T>) -> Result<(), TryRuntimeError> {
+		let records = StartRecords::<T>::get(id).ok_or("provenance: the records of a start are missing")?;
+		ensure!(batch.holds(&records), "provenance: the records of a start are not those of its batch");
+		let kinds = [RecordKind::TrainingConfig, RecordKind::Weights];
+		ensure!(
+			records.iter().map(|r| r.kind).eq(kinds)
+				&& records.iter().all(|r| {
+					(r.base, r.inputs, r.round, r.device) == (None, None, None, None)
+						&& r.producer.is_none()
+						&& (r.programme, r.block) == (batch.programme, batch.block)
+				}),
+			"provenance: what a programme starts with has parents, or belongs to another programme"
+		);
+		ensure!(
+			records
+				.last()
+				.and_then(|weights| WeightsRecord::<T>::get(weights.artifact))
+				.is_some_and(|first| first < batch.first.saturating_add(batch.count.into())),
+			"provenance: the weights that a programme starts with are not indexed"
+		);
+		Ok(())
+	}
+
+	/// Checks that the index of weights names last records of batches, each at most once. `ends` has these and their
+	/// batches.
+	fn check_weights(ends: &BTreeMap<RecordId, BatchId>) -> Result<(), TryRuntimeError> {
+		let mut seen = BTreeSet::new();
+		for (weights, record) in WeightsRecord::<T>::iter() {
+			let batch = ends.get(&record).ok_or("provenance: an index of weights names no weights")?;
+			ensure!(seen.insert(record), "provenance: two weights have one record");
+			if let Some(start) = StartRecords::<T>::get(batch) {
 				ensure!(
-					record.base.is_some()
-						&& record.round.is_some()
-						&& record.producer.is_some()
-						&& record.device.is_some()
-						&& record.inputs.is_none(),
-					"provenance: an update lacks its base, round, producer or device"
+					start.last().is_some_and(|r| r.artifact == weights),
+					"provenance: an index names other weights"
 				);
-			},
-			RecordKind::Weights if record.round.is_some() => {
-				let range = record.inputs.ok_or("provenance: an aggregate has no inputs")?;
-				ensure!(
-					range.count > 0 && range.first + range.count as u64 == id,
-					"provenance: an aggregate does not follow its inputs"
-				);
-				for input in range.first..id {
-					let input = Records::<T>::get(input).ok_or("provenance: an input does not exist")?;
-					ensure!(
-						input.kind == RecordKind::Update
-							&& input.programme == record.programme
-							&& input.round == record.round
-							&& input.base == record.base,
-						"provenance: an input is not an update of the same round and base"
-					);
-				}
-			},
-			RecordKind::Weights | RecordKind::TrainingConfig => {
-				ensure!(
-					record.base.is_none() && record.inputs.is_none() && record.round.is_none(),
-					"provenance: what a programme starts with has parents"
-				);
-			},
+			}
 		}
 		Ok(())
 	}

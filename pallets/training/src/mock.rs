@@ -63,7 +63,9 @@ impl pallet_balances::Config for Test {
 	type ExistentialDeposit = ExistentialDeposit;
 }
 
-impl pallet_provenance::Config for Test {}
+impl pallet_provenance::Config for Test {
+	type WeightInfo = pallet_provenance::weights::DbCosts<Test>;
+}
 
 impl pallet_hardware::Config for Test {
 	type Currency = Balances;

@@ -37,10 +37,9 @@ impl<T: Config> Pallet<T> {
 				&& settings.finalised <= settings.rounds,
 			"training: a programme's state does not fit its finalised rounds"
 		);
-		let record = pallet_provenance::Records::<T>::get(settings.weights_record)
-			.ok_or("training: a programme's weights have no record")?;
 		ensure!(
-			record.artifact == settings.weights && record.programme == id,
+			pallet_provenance::Pallet::<T>::batch_of_weights(settings.weights_record, &settings.weights, id)
+				.is_some(),
 			"training: a programme's weights are not what their record says"
 		);
 		Ok(())
@@ -62,14 +61,13 @@ impl<T: Config> Pallet<T> {
 					updates.count == bitmap::count(&s.included) && updates.count >= settings.min_updates,
 					"training: a finalised round's updates are not those included"
 				);
-				let entry = pallet_provenance::Records::<T>::get(record)
+				let batch = pallet_provenance::Pallet::<T>::batch_of_weights(record, &result, id)
 					.ok_or("training: a finalised round has no record")?;
 				ensure!(
-					entry.artifact == result
-						&& entry.inputs == Some(updates)
-						&& entry.base == Some(s.base_record)
-						&& entry.round == Some(round),
-					"training: a finalised round's record says something else"
+					batch.round == Some(round)
+						&& batch.first == updates.first
+						&& batch.count == updates.count + 1,
+					"training: a finalised round's records are those of another"
 				);
 				let agreed = s.committee.iter().filter(|(_, o)| *o == MemberOutcome::Agreed).count() as u32;
 				ensure!(

@@ -5,8 +5,9 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use cairn_primitives::{
-	views::{DeviceInfo, LineagePage, ProgrammeInfo, RewardInfo, RoundInfo},
-	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex,
+	ledger::{Batch, BatchId},
+	views::{DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo},
+	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex, H256,
 };
 use codec::Codec;
 
@@ -42,8 +43,9 @@ sp_api::decl_runtime_apis! {
 		fn aggregators() -> Vec<AccountId>;
 	}
 
-	/// The provenance ledger.
-	#[api_version(1)]
+	/// The provenance ledger, as far as it is in state: what commits to the records, and which weights have one. The records
+	/// of rounds are in the nodes' offchain index, under `cairn_primitives::ledger::batch_key`.
+	#[api_version(2)]
 	pub trait ProvenanceApi<AccountId, BlockNumber>
 	where
 		AccountId: Codec,
@@ -52,23 +54,34 @@ sp_api::decl_runtime_apis! {
 		/// How many records there are. Records are numbered from 0 without gaps, so this is also the next number.
 		fn record_count() -> RecordId;
 
-		/// A record by its number.
+		/// How many batches there are. Batches are numbered from 0 without gaps, so this is also the next number.
+		fn batch_count() -> BatchId;
+
+		/// A batch of records by its number.
+		///
+		/// `None` when no batch has this number.
+		fn batch(batch: BatchId) -> Option<Batch<BlockNumber>>;
+
+		/// The batch that a record is in, with its number.
 		///
 		/// `None` when no record has this number.
-		fn record(id: RecordId) -> Option<Record<AccountId, BlockNumber>>;
+		fn batch_of(record: RecordId) -> Option<(BatchId, Batch<BlockNumber>)>;
 
-		/// The record of an artifact.
+		/// The roots of all batches that one block appended, in order, with the number of the first: what the path from
+		/// one of them to the block's provenance root is made from. The block is that of `batch`.
 		///
-		/// `None` when no record names this artifact.
-		fn record_of(artifact: ArtifactHash) -> Option<RecordId>;
+		/// `None` when no batch has this number.
+		fn batches_beside(batch: BatchId) -> Option<(BatchId, Vec<H256>)>;
 
-		/// A page of the lineage that begins at record `from`: the record, the updates it was made of, the weights it
-		/// was applied to, and so on to what the programme started from; newest first. To read on, pass the page's
-		/// `next` as `from`.
+		/// The records of a batch that a programme started with: its training configuration and its weights.
 		///
-		/// `limit` is the most records wanted, capped at [`cairn_primitives::views::MAX_PAGE`]. `None` when no
-		/// record has the number `from`.
-		fn lineage(from: RecordId, limit: u32) -> Option<LineagePage<AccountId, BlockNumber>>;
+		/// `None` when no batch has this number or when it is a round's, whose records are not in state.
+		fn start_records(batch: BatchId) -> Option<Vec<Record<AccountId, BlockNumber>>>;
+
+		/// The first record of weights.
+		///
+		/// `None` when no record names these weights. Updates and configurations are not looked up here.
+		fn weights_record(weights: ArtifactHash) -> Option<RecordId>;
 	}
 
 	/// The hardware registry.

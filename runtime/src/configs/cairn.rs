@@ -14,8 +14,6 @@ parameter_types! {
 	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");
 }
 
-impl pallet_provenance::Config for Runtime {}
-
 impl pallet_hardware::Config for Runtime {
 	type Currency = Balances;
 	type RuntimeHoldReason = RuntimeHoldReason;

@@ -1,10 +1,10 @@
 use crate::{mock::*, Commits, Error, Event, GenesisProgramme, Members};
 use cairn_primitives::{
+	ledger::batch_root,
 	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
-	RecordKind,
+	Record, RecordKind,
 };
 use frame_support::{assert_noop, assert_ok};
-use pallet_provenance::Records;
 use sp_runtime::DispatchError;
 
 #[test]
@@ -29,16 +29,31 @@ fn finalised_round_links_base_updates_and_next_weights() {
 		assert_eq!((round.phase, round.included.clone()), (Phase::Finalised, vec![0b1101]));
 		assert!(round.committee.iter().all(|m| m.outcome == Some(MemberOutcome::Agreed)));
 		let range = round.updates.expect("updates");
-		let producers: Vec<_> = (range.first..range.first + range.count as u64)
-			.filter_map(|id| Records::<Test>::get(id))
-			.map(|r| {
-				assert_eq!((r.kind, r.base, r.round), (RecordKind::Update, Some(1), Some(0)));
-				r.producer
+		let common = Record {
+			kind: RecordKind::Update,
+			artifact: result,
+			base: Some(1),
+			inputs: None,
+			producer: None,
+			device: None,
+			programme: 0,
+			round: Some(0),
+			block: System::block_number(),
+		};
+		let mut records: Vec<_> = [6u8, 8, 9]
+			.map(|n| Record {
+				artifact: hash(1_000 + u64::from(n)),
+				producer: Some(acc(n)),
+				device: Hardware::active_device(&acc(n)),
+				..common.clone()
 			})
-			.collect();
-		assert_eq!(producers, vec![Some(acc(6)), Some(acc(8)), Some(acc(9))]);
-		let weights = Records::<Test>::get(round.result_record.expect("recorded")).expect("exists");
-		assert_eq!((weights.artifact, weights.base, weights.inputs), (result, Some(1), Some(range)));
+			.into();
+		records.push(Record { kind: RecordKind::Weights, inputs: Some(range), ..common });
+		// State has the root, which names exactly these records.
+		let weights = round.result_record.expect("recorded");
+		let batch = Provenance::batch_of_weights(weights, &result, 0).expect("recorded");
+		assert_eq!((batch.first, batch.count), (range.first, 4));
+		assert_eq!(batch.root, batch_root(range.first, &records));
 		let next = Training::current_round(0).expect("the next round is open");
 		assert_eq!((next.index, next.base, next.base_record), (1, result, round.result_record.unwrap_or(0)));
 		assert_eq!(Commits::<Test>::iter().count() + Members::<Test>::iter().count(), 0);
