@@ -6,6 +6,7 @@
 //! - [`envelope`]: what an update declares about itself, bound into its artifact and therefore into its hash.
 //! - [`bitmap`]: the exact availability bitmap a committee member votes.
 //! - [`ledger`]: how the provenance ledger's records are hashed, committed to and proved.
+//! - [`hardware`]: evidence of what a device can do.
 //! - [`views`]: what the runtime APIs return.
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -14,6 +15,7 @@ extern crate alloc;
 pub mod bitmap;
 pub mod envelope;
 pub mod ledger;
+pub mod hardware;
 pub mod round;
 #[cfg(feature = "serde")]
 pub mod text;

@@ -1,7 +1,9 @@
 //! What the runtime APIs return: the state of programmes, rounds, records and rewards as a client wants to see it.
 
 use crate::{
-	AggregationRule, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordRange, RoundIndex, Schedule,
+	hardware::{EvidenceKind, Measurement, Speed},
+	AggregationRule, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordRange, RoundIndex,
+	Schedule, H256,
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -260,7 +262,7 @@ pub struct RewardInfo<Balance> {
 /// A device, as the registry has it.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
-pub struct DeviceInfo<AccountId> {
+pub struct DeviceInfo<AccountId, BlockNumber = u32> {
 	/// Its number.
 	pub id: DeviceId,
 	/// The site it stands at.
@@ -276,6 +278,74 @@ pub struct DeviceInfo<AccountId> {
 	/// The ed25519 public key of its libp2p identity, once bound.
 	#[cfg_attr(feature = "serde", serde(with = "crate::text::hex_key_option"))]
 	pub network_key: Option<[u8; 32]>,
+	/// Who made it, UTF-8, as its site says; empty when it does not say.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::utf8"))]
+	pub vendor: Vec<u8>,
+	/// Which model it is, UTF-8, as its site says; empty when it does not say.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::utf8"))]
+	pub model: Vec<u8>,
+	/// The BLAKE3-256 hash of the software image it runs, as it says.
+	pub image: Option<ArtifactHash>,
+	/// Evidence of what it can do, valid or expired.
+	pub evidence: Option<EvidenceInfo<BlockNumber>>,
+	/// The last block at which it can answer a random re-check, when it was drawn for one.
+	pub recheck_due: Option<BlockNumber>,
+}
+
+/// Evidence of what a device can do.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct EvidenceInfo<BlockNumber> {
+	/// What backs it.
+	pub kind: EvidenceKind,
+	/// The measured speed, when this kind of evidence measures one.
+	pub speed: Option<Speed>,
+	/// The block that accepted it.
+	pub at: BlockNumber,
+	/// The last block at which it is valid.
+	pub expires: BlockNumber,
+	/// Whether it counts at this block: not expired, its device in service, no re-check missed.
+	pub valid: bool,
+}
+
+/// A request for attestation that is under way.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct ChallengeInfo<AccountId, BlockNumber> {
+	/// The device.
+	pub device: DeviceId,
+	/// The seed of the benchmark. `None` in the very block that took the request.
+	pub nonce: Option<H256>,
+	/// The block that took the request.
+	pub requested: BlockNumber,
+	/// The last block at which the device can deliver its measurement.
+	pub submit_by: BlockNumber,
+	/// What the device measured, once delivered.
+	pub measurement: Option<Measurement>,
+	/// The last block at which attesters can state what they found, once there is a measurement.
+	pub state_by: Option<BlockNumber>,
+	/// What attesters stated, in the order in which they did.
+	pub statements: Vec<StatementInfo<AccountId>>,
+}
+
+/// What an attester stated about a measurement.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct StatementInfo<AccountId> {
+	/// Who.
+	pub attester: AccountId,
+	/// The speed it vouches for; `None` when it found the measurement to be false.
+	pub speed: Option<Speed>,
+}
+
+/// Who attests, and how many of them must agree.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct AttestersInfo<AccountId> {
+	/// The attesters, ascending.
+	pub members: Vec<AccountId>,
+	/// How many of them must agree.
+	pub threshold: u32,
 }
 
 #[cfg(all(test, feature = "std"))]
@@ -310,8 +380,22 @@ mod tests {
 			memory_mib: 3,
 			state: DeviceState::Active,
 			network_key: Some([9; 32]),
+			vendor: b"ACME".to_vec(),
+			model: Vec::new(),
+			image: Some(H256([8; 32])),
+			evidence: Some(EvidenceInfo {
+				kind: EvidenceKind::Measured,
+				speed: Some(Speed { flops: 1, bandwidth: 2 }),
+				at: 3,
+				expires: 4,
+				valid: true,
+			}),
+			recheck_due: None,
 		};
 		let json = serde_json::to_value(&device).expect("serialises");
+		assert_eq!(json["vendor"], "ACME");
+		assert_eq!(json["evidence"]["kind"], "measured");
+		assert_eq!(json["evidence"]["speed"]["bandwidth"], 2);
 		assert_eq!(json["networkKey"], format!("0x{}", "09".repeat(32)));
 		assert_eq!(json["memoryMib"], 3);
 		assert_eq!(serde_json::from_value::<DeviceInfo<String>>(json).expect("reads back"), device);

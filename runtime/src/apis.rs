@@ -350,6 +350,29 @@ impl_runtime_apis! {
 		fn device_of_network_key(network_key: [u8; 32]) -> Option<views::DeviceInfo<AccountId>> {
 			pallet_hardware::DeviceOfNetworkKey::<Runtime>::get(network_key).and_then(Hardware::device_info)
 		}
+
+		fn attesters() -> views::AttestersInfo<AccountId> {
+			Hardware::attesters_info()
+		}
+
+		fn open_challenge(device: DeviceId) -> Option<views::ChallengeInfo<AccountId, BlockNumber>> {
+			Hardware::open_challenge(device)
+		}
+
+		fn challenges_to_judge(
+			after: Option<DeviceId>,
+			limit: u32,
+		) -> Vec<views::ChallengeInfo<AccountId, BlockNumber>> {
+			Hardware::challenges_to_judge(after, limit)
+		}
+
+		fn local_steps(device: DeviceId, max: u32) -> u32 {
+			Hardware::local_steps_for(device, max)
+		}
+
+		fn recheck_is_due() -> bool {
+			Hardware::recheck_is_due()
+		}
 	}
 
 	impl cairn_runtime_api::RewardsApi<Block, AccountId, Balance> for Runtime {

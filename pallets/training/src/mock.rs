@@ -1,6 +1,11 @@
 use crate::{self as pallet_training, *};
-use cairn_primitives::{AggregationRule, DeviceClass, EnergySource, Schedule};
-use frame_support::{assert_ok, derive_impl, parameter_types, PalletId};
+use cairn_primitives::{hardware::Speed, AggregationRule, DeviceClass, EnergySource, Schedule};
+use frame_support::{
+	assert_ok, derive_impl, parameter_types,
+	traits::{ConstU32, ConstU64, UnixTime},
+	PalletId,
+};
+use frame_system::EnsureRoot;
 use sp_core::{crypto::AccountId32, ed25519, Pair};
 use sp_io::hashing::blake2_256;
 use sp_runtime::{traits::IdentityLookup, BuildStorage};
@@ -44,6 +49,7 @@ parameter_types! {
 	pub const MaxCommittee: u32 = 7;
 	pub const MaxAggregators: u32 = 9;
 	pub const MaxAttempts: u32 = 3;
+	pub const ReferenceSpeed: Speed = Speed { flops: 1_000, bandwidth: 1_000 };
 	/// What the mock's randomness is made of.
 	pub storage Seed: u64 = 0;
 }
@@ -73,6 +79,16 @@ impl pallet_hardware::Config for Test {
 	type SiteDeposit = Deposit;
 	type DeviceDeposit = Deposit;
 	type MaxDevicesPerSite = MaxDevicesPerSite;
+	type RegistryOrigin = EnsureRoot<AccountId32>;
+	type EpochRandomness = SeededRandomness;
+	type Clock = BlockClock;
+	type MaxAttesters = ConstU32<4>;
+	type MeasurementWindow = ConstU64<4>;
+	type StatementWindow = ConstU64<4>;
+	type EvidencePeriod = ConstU64<1_000>;
+	type RecheckWindow = ConstU64<20>;
+	type MaxRechecks = ConstU32<4>;
+	type ReferenceSpeed = ReferenceSpeed;
 	type WeightInfo = pallet_hardware::weights::DbCosts<Test>;
 }
 
@@ -84,6 +100,14 @@ impl pallet_rewards::Config for Test {
 	type BondLocked = Training;
 	type Programmes = KnownProgrammes<Test>;
 	type WeightInfo = pallet_rewards::weights::DbCosts<Test>;
+}
+
+/// Every block comes on time.
+pub struct BlockClock;
+impl UnixTime for BlockClock {
+	fn now() -> core::time::Duration {
+		core::time::Duration::from_secs(3 * System::block_number())
+	}
 }
 
 /// Randomness that is a function of its subject and of [`Seed`].

@@ -6,7 +6,7 @@ extern crate alloc;
 use alloc::vec::Vec;
 use cairn_primitives::{
 	ledger::{Batch, BatchId},
-	views::{DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo},
+	views::{AttestersInfo, ChallengeInfo, DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo},
 	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex, H256,
 };
 use codec::Codec;
@@ -104,6 +104,27 @@ sp_api::decl_runtime_apis! {
 		///
 		/// `None` when no device has bound this key.
 		fn device_of_network_key(network_key: [u8; 32]) -> Option<DeviceInfo<AccountId>>;
+
+		/// The attesters, and how many of them must agree.
+		fn attesters() -> AttestersInfo<AccountId>;
+
+		/// A device's request for attestation that is under way, with the seed of the benchmark.
+		///
+		/// `None` when the device has none: it never asked, its windows are over, or it is decided.
+		fn open_challenge(device: DeviceId) -> Option<ChallengeInfo<AccountId, u32>>;
+
+		/// A page of the requests that have a measurement and wait for attesters, in no particular order, beginning behind
+		/// the device `after`. To read on, pass the last one's device; an empty page is the end.
+		///
+		/// `limit` is the most requests wanted, capped at [`cairn_primitives::views::MAX_PAGE`].
+		fn challenges_to_judge(after: Option<DeviceId>, limit: u32) -> Vec<ChallengeInfo<AccountId, u32>>;
+
+		/// The local steps a device is asked for in a round whose programme allows up to `max`: proportional to its
+		/// measured speed, and `max` when nobody measured it.
+		fn local_steps(device: DeviceId, max: u32) -> u32;
+
+		/// Whether nobody has called `Hardware.recheck` in this epoch yet.
+		fn recheck_is_due() -> bool;
 	}
 
 	/// Points, claims and bonds.

@@ -1,17 +1,28 @@
 //! Cairn's own pallets.
 
 use crate::*;
+use cairn_primitives::hardware::Speed;
 use frame_support::{
 	parameter_types,
 	traits::{ConstU128, ConstU32},
 	PalletId,
 };
+use frame_system::EnsureRoot;
 
 /// The most updates a round takes.
 const MAX_UPDATES: u32 = 256;
 
+/// A minute to run the benchmark, whose two parts take a dozen seconds each.
+const MEASUREMENT_WINDOW: BlockNumber = 20;
+/// Ten minutes for attesters to run it again, on a tenth of the device's speed.
+const STATEMENT_WINDOW: BlockNumber = if cfg!(feature = "fast-runtime") { 40 } else { 10 * MINUTES };
+/// What a device that is busy or switched off has to answer a re-check in.
+const RECHECK_WINDOW: BlockNumber = if cfg!(feature = "fast-runtime") { 120 } else { 12 * HOURS };
+
 parameter_types! {
 	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");
+	/// About what eight cores of a present-day server processor reach.
+	pub const ReferenceSpeed: Speed = Speed { flops: 200_000_000_000, bandwidth: 20_000_000_000 };
 }
 
 impl pallet_hardware::Config for Runtime {
@@ -20,6 +31,17 @@ impl pallet_hardware::Config for Runtime {
 	type SiteDeposit = ConstU128<CRN>;
 	type DeviceDeposit = ConstU128<{ CRN / 10 }>;
 	type MaxDevicesPerSite = ConstU32<1_024>;
+	type RegistryOrigin = EnsureRoot<AccountId>;
+	// One value for an epoch, and not known before the epoch in front of it ends.
+	type EpochRandomness = pallet_babe::RandomnessFromOneEpochAgo<Runtime>;
+	type Clock = Timestamp;
+	type MaxAttesters = ConstU32<16>;
+	type MeasurementWindow = ConstU32<MEASUREMENT_WINDOW>;
+	type StatementWindow = ConstU32<STATEMENT_WINDOW>;
+	type EvidencePeriod = ConstU32<{ 30 * DAYS }>;
+	type RecheckWindow = ConstU32<RECHECK_WINDOW>;
+	type MaxRechecks = ConstU32<16>;
+	type ReferenceSpeed = ReferenceSpeed;
 	type WeightInfo = pallet_hardware::weights::DbCosts<Runtime>;
 }
 

@@ -2,7 +2,7 @@
 
 use super::{error::*, *};
 use cairn_primitives::{
-	views::{CommitInfo, MemberInfo, Phase, ProgrammeState},
+	views::{AttestersInfo, ChallengeInfo, CommitInfo, MemberInfo, Phase, ProgrammeState},
 	AggregationRule, ArtifactHash, DeviceClass, DeviceState, Record, RecordKind, RecordRange, Schedule,
 };
 use serde_json::{json, Value};
@@ -226,6 +226,11 @@ sp_api::mock_impl_runtime_apis! {
 				memory_mib: 2048,
 				state: DeviceState::Active,
 				network_key: Some([0x1f; 32]),
+				vendor: b"ACME".to_vec(),
+				model: Vec::new(),
+				image: None,
+				evidence: None,
+				recheck_due: None,
 			}))
 		}
 
@@ -235,6 +240,26 @@ sp_api::mock_impl_runtime_apis! {
 
 		fn device_of_network_key(_network_key: [u8; 32]) -> Option<DeviceInfo<AccountId32>> {
 			None
+		}
+
+		fn attesters() -> AttestersInfo<AccountId32> {
+			AttestersInfo { members: Vec::new(), threshold: 0 }
+		}
+
+		fn open_challenge(_device: DeviceId) -> Option<ChallengeInfo<AccountId32, u32>> {
+			None
+		}
+
+		fn challenges_to_judge(_after: Option<DeviceId>, _limit: u32) -> Vec<ChallengeInfo<AccountId32, u32>> {
+			Vec::new()
+		}
+
+		fn local_steps(_device: DeviceId, max: u32) -> u32 {
+			max
+		}
+
+		fn recheck_is_due() -> bool {
+			false
 		}
 	}
 

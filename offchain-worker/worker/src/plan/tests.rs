@@ -24,6 +24,11 @@ pub(crate) fn device(state: DeviceState) -> Device {
 		memory_mib: 1024,
 		state,
 		network_key: Some([9; 32]),
+		vendor: Vec::new(),
+		model: Vec::new(),
+		image: None,
+		evidence: None,
+		recheck_due: None,
 	}
 }
 

@@ -1,26 +1,10 @@
+//! Sites and devices: registration, activation, retirement.
+
 use crate::{mock::*, Device, DeviceOf, DeviceOfNetworkKey, Devices, Error, Event, HoldReason, Sites};
 use cairn_primitives::{DeviceClass, DeviceState, EnergySource};
 use frame_support::{assert_noop, assert_ok, traits::fungible::InspectHold};
 use sp_core::{crypto::AccountId32, Pair};
 use sp_runtime::{BoundedVec, DispatchError, TokenError};
-
-fn register_site(owner: AccountId32) -> sp_runtime::DispatchResult {
-	Hardware::register_site(
-		RuntimeOrigin::signed(owner),
-		BoundedVec::truncate_from(b"Lab".to_vec()),
-		BoundedVec::truncate_from(b"EU-CH".to_vec()),
-		EnergySource::Renewable,
-	)
-}
-
-fn register_device(owner: AccountId32, site: u32, account: AccountId32) -> sp_runtime::DispatchResult {
-	Hardware::register_device(RuntimeOrigin::signed(owner), site, account, DeviceClass::Cpu, 2_048)
-}
-
-fn activate(account: AccountId32, n: u8) -> sp_runtime::DispatchResult {
-	let (key, proof) = network_key(n, &account);
-	Hardware::activate_device(RuntimeOrigin::signed(account), key, proof)
-}
 
 fn held(who: &AccountId32) -> u128 {
 	Balances::balance_on_hold(&HoldReason::RegistryDeposit.into(), who)
@@ -98,7 +82,15 @@ mod register_device {
 					class: DeviceClass::Cpu,
 					memory_mib: 2_048,
 					state: DeviceState::Registered,
-					network_key: None
+					network_key: None,
+					vendor: Default::default(),
+					model: Default::default(),
+					image: None,
+					deposit: DeviceDeposit::get(),
+					evidence: None,
+					recheck: None,
+					suspension: None,
+					requested: None,
 				})
 			);
 			assert_eq!(DeviceOf::<Test>::get(DEVICE), Some(0));
@@ -252,11 +244,7 @@ mod activate_device {
 	fn activation_is_refused_when_the_device_is_suspended() {
 		run(|| {
 			registered();
-			Devices::<Test>::mutate(0, |d| {
-				if let Some(d) = d {
-					d.state = DeviceState::Suspended
-				}
-			});
+			assert_ok!(Hardware::suspend_device(signed(Registry::get()), 0));
 			assert_noop!(activate(DEVICE, 7), Error::<Test>::NotActivatable);
 		});
 	}
