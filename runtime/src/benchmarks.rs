@@ -8,8 +8,4 @@ frame_benchmarking::define_benchmarks!(
 	[pallet_balances, Balances]
 	[pallet_timestamp, Timestamp]
 	[pallet_utility, Utility]
-	[pallet_provenance, Provenance]
-	[pallet_hardware, Hardware]
-	[pallet_rewards, Rewards]
-	[pallet_training, Training]
 );

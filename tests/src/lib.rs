@@ -2,7 +2,6 @@
 
 pub mod bench;
 pub mod binaries;
-pub mod chain;
 pub mod devnet;
 pub mod ports;
 pub mod process;

@@ -2,10 +2,9 @@
 
 use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
-	bench, chain,
+	bench,
 	devnet::{Builder, Devnet, Keep, Model},
 	report::{self, Lineage},
-	ui::Ui,
 };
 use cairn_primitives::{
 	views::{Phase, MAX_PAGE},
@@ -41,25 +40,6 @@ enum Subcommands {
 	BenchRound {
 		#[command(flatten)]
 		network: Network,
-	},
-	/// Measure how many commits one validator takes into its blocks, next to transfers on the same node, and whether a
-	/// commit costs more when the ledger is long
-	BenchChain {
-		/// Transactions of each kind
-		#[arg(long, default_value_t = 16_000)]
-		transactions: u32,
-		/// How often each chain is started and measured
-		#[arg(long, default_value_t = 2)]
-		passes: u32,
-		/// Records in the shorter ledger
-		#[arg(long, default_value_t = 1_000)]
-		few: u64,
-		/// Records in the longer ledger
-		#[arg(long, default_value_t = 100_000)]
-		many: u64,
-		/// Where databases and logs go. A temporary folder when not given, which is kept when something fails
-		#[arg(long, value_name = "DIR")]
-		data_dir: Option<PathBuf>,
 	},
 }
 
@@ -181,14 +161,6 @@ async fn interrupted() -> u8 {
 
 async fn work(cli: Cli) -> Result<()> {
 	let (builder, bench) = match cli.command {
-		Some(Subcommands::BenchChain { transactions, passes, few, many, data_dir }) => {
-			let options = chain::Options { transactions, passes, records: [few, many], data_dir };
-			let ui = Ui::default();
-			let report = chain::measure(&options, &ui).await;
-			ui.clear();
-			ui.print(&format!("\n{}", report?));
-			return Ok(());
-		},
 		Some(Subcommands::BenchRound { network }) => (network.builder(), true),
 		None => (cli.network.builder(), false),
 	};

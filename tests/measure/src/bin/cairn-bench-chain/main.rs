@@ -1,24 +1,25 @@
-//! What one validator takes into its blocks: commits of updates next to plain transfers on the same node, and whether a
-//! commit costs more when the ledger is long.
+//! `cairn-bench-chain`: what one validator takes into its blocks. Commits of updates next to plain transfers on the same
+//! node, and whether a commit costs more when the ledger is long.
 //!
 //! Genesis already has what would take hours to bring about: accounts, devices that may take part, programmes that wait
 //! for updates, and a ledger of as many records as are asked for, made by the provenance pallet itself. Then transactions
 //! that were signed in advance are submitted, transfers first, and once all of them wait in the pool, the blocks are
 //! watched that take them up.
 
-use crate::{
+use anyhow::{anyhow, ensure, Context, Result};
+use cairn_devnet::{
 	binaries::Binaries,
 	ports::Ports,
 	process::{run, Process},
 	rpc::Rpc,
 	ui::{table, Ui},
 };
-use anyhow::{anyhow, bail, ensure, Context, Result};
 use cairn_primitives::{DeviceClass, DeviceState, EnergySource, SiteId, H256};
 use cairn_runtime::{
 	AccountId, Balance, Balances, Hardware, Provenance, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
 	TxExtension, UncheckedExtrinsic, CRN, VERSION,
 };
+use clap::Parser;
 use codec::{Decode, Encode};
 use frame_support::{
 	dispatch::{DispatchClass, PerDispatchClass},
@@ -30,14 +31,15 @@ use futures::{stream, StreamExt, TryStreamExt};
 use jsonrpsee::rpc_params;
 use pallet_provenance::IncludedUpdate;
 use serde_json::{json, Value};
-use sp_core::{crypto::Pair as _, hashing::blake2_256, sr25519::Pair, twox_128};
+use sp_core::{crypto::Pair as _, sr25519::Pair};
+use sp_io::hashing::{blake2_256, twox_128};
 use sp_runtime::{generic, traits::IdentifyAccount, MultiAddress, MultiSigner, Storage};
 use sp_state_machine::BasicExternalities;
 use std::{
 	collections::BTreeMap,
 	fs,
 	path::{Path, PathBuf},
-	process::Command,
+	process::{Command, ExitCode},
 	time::{Duration, Instant},
 };
 
@@ -53,17 +55,26 @@ const UPDATES_PER_ROUND: u64 = 10;
 /// What every account holds: fees for all it does here.
 const ENDOWMENT: Balance = 1_000 * CRN;
 
-/// What is measured.
-#[derive(Clone, Debug)]
-pub struct Options {
-	/// Transactions of each kind.
-	pub transactions: u32,
-	/// How often each chain is started and measured.
-	pub passes: u32,
-	/// Records in the ledgers that are compared, the fewer first.
-	pub records: [u64; 2],
-	/// Where keys, databases and logs go; a temporary folder when `None`.
-	pub data_dir: Option<PathBuf>,
+/// Measures how many commits of updates one validator takes into its blocks, next to transfers on the same node, and
+/// whether a commit costs more when the ledger is long.
+#[derive(Parser)]
+#[command(name = "cairn-bench-chain", version)]
+struct Cli {
+	/// Transactions of each kind
+	#[arg(long, default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(1..))]
+	transactions: u32,
+	/// How often each chain is started and measured
+	#[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+	passes: u32,
+	/// Records in the shorter ledger
+	#[arg(long, default_value_t = 1_000)]
+	few: u64,
+	/// Records in the longer ledger
+	#[arg(long, default_value_t = 100_000)]
+	many: u64,
+	/// Where databases and logs go. A temporary folder when not given, which is kept when something fails
+	#[arg(long, value_name = "DIR")]
+	data_dir: Option<PathBuf>,
 }
 
 /// A kind of transaction.
@@ -507,15 +518,36 @@ fn add(sample: &mut Sample, blocks: &[Block], early: usize) -> Result<()> {
 	Ok(())
 }
 
-/// Measures and gives the report.
-///
-/// # Errors
-/// When something cannot be started, or transactions are refused or not taken up.
-pub async fn measure(options: &Options, ui: &Ui) -> Result<String> {
-	ensure!(options.transactions > 0 && options.passes > 0, "there is nothing to measure");
-	ensure!(options.records[0] < options.records[1], "the first ledger must be the shorter one");
+fn main() -> ExitCode {
+	let cli = Cli::parse();
+	let ui = Ui::default();
+	let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+	let outcome = runtime.context("cannot start").and_then(|runtime| {
+		runtime.block_on(async {
+			tokio::select! {
+				outcome = measure(&cli, &ui) => outcome,
+				// Dropping the work kills the validator and removes what is temporary.
+				_ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+			}
+		})
+	});
+	ui.clear();
+	match outcome {
+		Ok(report) => {
+			ui.print(&format!("\n{report}"));
+			ExitCode::SUCCESS
+		},
+		Err(error) => {
+			eprintln!("cairn-bench-chain: {error:#}");
+			ExitCode::FAILURE
+		},
+	}
+}
+
+async fn measure(cli: &Cli, ui: &Ui) -> Result<String> {
+	ensure!(cli.few < cli.many, "--few must be less than --many");
 	let binaries = Binaries::beside_this_one()?;
-	let (folder, temporary) = match &options.data_dir {
+	let (folder, temporary) = match &cli.data_dir {
 		Some(folder) => (folder.clone(), None),
 		None => {
 			let folder = tempfile::Builder::new().prefix("cairn-bench-").tempdir();
@@ -524,33 +556,33 @@ pub async fn measure(options: &Options, ui: &Ui) -> Result<String> {
 		},
 	};
 	fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-	let outcome = passes(options, &binaries, &folder, ui).await;
+	let outcome = passes(cli, &binaries, &folder, ui).await;
 	if let (Err(_), Some(folder)) = (&outcome, temporary) {
 		ui.line(format!("logs stay in {}", folder.keep().display()));
 	}
-	outcome.map(|samples| show(options, &samples))
+	outcome.map(|samples| show(cli, &samples))
 }
 
 type Samples = BTreeMap<(u64, Kind), Sample>;
 
-async fn passes(options: &Options, binaries: &Binaries, folder: &Path, ui: &Ui) -> Result<Samples> {
+async fn passes(cli: &Cli, binaries: &Binaries, folder: &Path, ui: &Ui) -> Result<Samples> {
 	let pairs: Vec<Pair> = (0..devices()).map(keys).collect();
 	let accounts: Vec<AccountId> = pairs.iter().map(account).collect();
-	let programmes = options.transactions.div_ceil(devices());
+	let programmes = cli.transactions.div_ceil(devices());
 	let mut specs = Vec::new();
-	for records in options.records {
+	for records in [cli.few, cli.many] {
 		ui.status(format!("making a chain with {records} records"));
 		specs.push((records, make_spec(binaries, folder, &accounts, programmes, records).await?));
 	}
 	let mut samples = Samples::new();
-	for pass in 1..=options.passes {
+	for pass in 1..=cli.passes {
 		// In turns, so that a machine that gets slower or faster does so for both.
 		for (records, spec) in &specs {
 			let name = format!("{records}-{pass}");
 			let (base, log) = (folder.join(&name), folder.join(format!("{name}.log")));
 			let validator = Validator::start(binaries, spec, &base, &log).await?;
 			for kind in [Kind::Transfer, Kind::Commit] {
-				let (blocks, early) = validator.load(kind, &pairs, options.transactions, ui).await?;
+				let (blocks, early) = validator.load(kind, &pairs, cli.transactions, ui).await?;
 				let sample = samples.entry((*records, kind)).or_default();
 				add(sample, &blocks, early).with_context(|| format!("{} with {records} records", kind.name()))?;
 				ui.line(format!(
@@ -567,7 +599,7 @@ async fn passes(options: &Options, binaries: &Binaries, folder: &Path, ui: &Ui) 
 	Ok(samples)
 }
 
-fn show(options: &Options, samples: &Samples) -> String {
+fn show(cli: &Cli, samples: &Samples) -> String {
 	let value = |records: u64, kind: Kind, of: fn(&Sample) -> &[f64]| {
 		samples.get(&(records, kind)).map_or(f64::NAN, |sample| median(of(sample)))
 	};
@@ -585,7 +617,7 @@ fn show(options: &Options, samples: &Samples) -> String {
 		})
 		.collect();
 	let header = ["records", "call", "per second", "per block", "of the block's weight", "µs each"];
-	let [few, many] = options.records;
+	let (few, many) = (cli.few, cli.many);
 	let rates: fn(&Sample) -> &[f64] = |sample| &sample.rates;
 	let costs: fn(&Sample) -> &[f64] = |sample| &sample.costs;
 	let throughput = value(few, Kind::Commit, rates) / value(few, Kind::Transfer, rates);
@@ -597,8 +629,8 @@ fn show(options: &Options, samples: &Samples) -> String {
 		 Commits per second against transfers on the same node: {throughput:.2} (at least 0.90: {}).\n\
 		 Cost of a commit with {many} records against {few}: {growth:.2} (at most 1.10: {}).",
 		table(&header, &rows),
-		options.passes,
-		options.transactions,
+		cli.passes,
+		cli.transactions,
 		verdict(throughput >= 0.9),
 		verdict(growth <= 1.1)
 	)
@@ -608,6 +640,7 @@ fn show(options: &Options, samples: &Samples) -> String {
 mod tests {
 	#![allow(clippy::unwrap_used)]
 	use super::*;
+	use clap::CommandFactory;
 	use sp_runtime::BuildStorage;
 
 	fn storage() -> Storage {
@@ -616,6 +649,11 @@ mod tests {
 
 	fn block(number: u32, taken: u32, made_in: u64) -> Block {
 		Block { number, time: u64::from(number) * 3_000, taken, full: 1.0, made_in: Some(made_in) }
+	}
+
+	#[test]
+	fn command_line_is_consistent() {
+		Cli::command().debug_assert();
 	}
 
 	#[test]

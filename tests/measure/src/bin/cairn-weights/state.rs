@@ -6,7 +6,7 @@
 
 use sp_runtime::{traits::BlakeTwo256, StateVersion, Storage};
 use sp_state_machine::{
-	backend::Backend, BackendTransaction, ChildStorageCollection, InMemoryBackend, IterArgs, StateMachineStats,
+	Backend, BackendTransaction, ChildStorageCollection, InMemoryBackend, IterArgs, StateMachineStats,
 	StorageCollection, StorageIterator, StorageKey, StorageValue, TrieBackendBuilder, UsageInfo,
 };
 use sp_core::{
