@@ -111,6 +111,15 @@ fn function(out: &mut String, measured: &Measured) -> std::fmt::Result {
 	writeln!(out, "\n\t}}")
 }
 
+/// The trait that a pallet's weights implement.
+fn interface(pallet: &str) -> String {
+	match pallet {
+		// Not a pallet: what every transaction is checked for.
+		"frame_system_extensions" => "frame_system::ExtensionsWeightInfo".into(),
+		pallet => format!("{pallet}::WeightInfo"),
+	}
+}
+
 /// The file of one pallet.
 pub fn file(pallet: &str, origin: &Origin, benchmarks: &[Measured]) -> String {
 	let mut out = String::new();
@@ -119,6 +128,7 @@ pub fn file(pallet: &str, origin: &Origin, benchmarks: &[Measured]) -> String {
 		uses(&m.reads) || uses(&m.writes)
 	};
 	let get = if benchmarks.iter().any(touches) { "traits::Get, " } else { "" };
+	let interface = interface(pallet);
 	let _ = write!(
 		out,
 		"//! Weights of `{pallet}`, measured on the runtime's WASM. Made by a program: change the benchmarks, not this file.\n\
@@ -133,7 +143,7 @@ pub fn file(pallet: &str, origin: &Origin, benchmarks: &[Measured]) -> String {
 		 use frame_support::{{{get}weights::Weight}};\n\n\
 		 /// What the calls of `{pallet}` cost.\n\
 		 pub struct WeightInfo<T>(PhantomData<T>);\n\n\
-		 impl<T: frame_system::Config> {pallet}::WeightInfo for WeightInfo<T> {{\n",
+		 impl<T: frame_system::Config> {interface} for WeightInfo<T> {{\n",
 		origin.command, origin.date, origin.machine, origin.steps, origin.repeat
 	);
 	for measured in benchmarks {
@@ -231,6 +241,12 @@ mod tests {
 		let text = file("pallet_x", &origin(), &[measured]);
 		assert!(text.contains("use frame_support::{weights::Weight};"), "{text}");
 		assert!(text.contains("fn remark() -> Weight {"), "{text}");
+	}
+
+	#[test]
+	fn checks_of_transactions_implement_the_trait_of_their_own() {
+		let text = file("frame_system_extensions", &origin(), &[]);
+		assert!(text.contains("impl<T: frame_system::Config> frame_system::ExtensionsWeightInfo for WeightInfo<T> {"));
 	}
 
 	#[test]
