@@ -295,7 +295,8 @@ async fn make_spec(
 	let plain = folder.join(format!("spec-{records}.json"));
 	write_json(&plain, &spec)?;
 
-	let mut raw = node(binaries, &["export-chain-spec", "--raw", "--chain", &plain.display().to_string()]).await?;
+	let mut raw =
+		node(binaries, &["export-chain-spec", "--raw", "--chain", &plain.display().to_string()]).await?;
 	let top = raw_state(&mut raw)?;
 	let mut storage = Storage::default();
 	for (key, value) in &*top {
@@ -366,7 +367,8 @@ fn storage_key(pallet: &str, item: &str) -> String {
 }
 
 async fn stored<T: Decode>(rpc: &Rpc, pallet: &str, item: &str, at: &str) -> Result<Option<T>> {
-	let value: Option<String> = rpc.call("state_getStorage", rpc_params![storage_key(pallet, item), at]).await?;
+	let value: Option<String> =
+		rpc.call("state_getStorage", rpc_params![storage_key(pallet, item), at]).await?;
 	let Some(value) = value else { return Ok(None) };
 	let value = T::decode(&mut &bytes(&value)?[..]);
 	value.map(Some).with_context(|| format!("{pallet}::{item} is something else than expected"))
@@ -377,7 +379,8 @@ async fn block(rpc: &Rpc, number: u32, kind: Kind) -> Result<Block> {
 	let at = rpc.block_hash(number).await?;
 	let events: Vec<EventRecord<RuntimeEvent, H256>> =
 		stored(rpc, "System", "Events", &at).await?.unwrap_or_default();
-	let weight: PerDispatchClass<Weight> = stored(rpc, "System", "BlockWeight", &at).await?.unwrap_or_default();
+	let weight: PerDispatchClass<Weight> =
+		stored(rpc, "System", "BlockWeight", &at).await?.unwrap_or_default();
 	let limits = <Runtime as frame_system::Config>::BlockWeights::get();
 	let limit = limits.get(DispatchClass::Normal).max_total.unwrap_or(limits.max_block).ref_time();
 	Ok(Block {
@@ -392,7 +395,8 @@ async fn block(rpc: &Rpc, number: u32, kind: Kind) -> Result<Block> {
 
 async fn best(rpc: &Rpc) -> Result<u32> {
 	let header: Value = rpc.call("chain_getHeader", rpc_params![]).await?;
-	let number = header["number"].as_str().and_then(|n| u32::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+	let number =
+		header["number"].as_str().and_then(|n| u32::from_str_radix(n.trim_start_matches("0x"), 16).ok());
 	number.context("the node names no best block")
 }
 
@@ -434,7 +438,9 @@ impl Validator {
 			match rpc.genesis().await {
 				Ok(genesis) => break genesis,
 				Err(error) if start.elapsed() > PATIENCE || !process.is_running() => {
-					return Err(error.context(format!("the validator does not answer; its log is {}", log.display())))
+					return Err(
+						error.context(format!("the validator does not answer; its log is {}", log.display()))
+					)
 				},
 				// A port that is not open yet tells nobody when it is.
 				Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
@@ -450,8 +456,9 @@ impl Validator {
 		ui.status(format!("signing {count} of {}", kind.name()));
 		let genesis = self.genesis;
 		let owned = pairs.to_vec();
-		let signed =
-			tokio::task::spawn_blocking(move || transactions(kind, &owned, count, genesis)).await.context("signing")?;
+		let signed = tokio::task::spawn_blocking(move || transactions(kind, &owned, count, genesis))
+			.await
+			.context("signing")?;
 		let before = best(&self.rpc).await?;
 		ui.status(format!("submitting {count} of {}", kind.name()));
 		stream::iter(signed.into_iter().map(|signed| {
@@ -584,7 +591,8 @@ async fn passes(cli: &Cli, binaries: &Binaries, folder: &Path, ui: &Ui) -> Resul
 			for kind in [Kind::Transfer, Kind::Commit] {
 				let (blocks, early) = validator.load(kind, &pairs, cli.transactions, ui).await?;
 				let sample = samples.entry((*records, kind)).or_default();
-				add(sample, &blocks, early).with_context(|| format!("{} with {records} records", kind.name()))?;
+				add(sample, &blocks, early)
+					.with_context(|| format!("{} with {records} records", kind.name()))?;
 				ui.line(format!(
 					"pass {pass}, {records} records, {}: {:.0} per second",
 					kind.name(),

@@ -136,7 +136,8 @@ fn run(cli: &Cli) -> Result<()> {
 
 fn describe(list: &BenchmarkList, benchmark: &BenchmarkMetadata) -> String {
 	let components = benchmark.components.iter();
-	let components: Vec<_> = components.map(|(name, low, high)| format!("{name} in [{low}, {high}]")).collect();
+	let components: Vec<_> =
+		components.map(|(name, low, high)| format!("{name} in [{low}, {high}]")).collect();
 	format!("{}::{}({})", pallet(list), String::from_utf8_lossy(&benchmark.name), components.join(", "))
 }
 
@@ -144,7 +145,8 @@ fn describe(list: &BenchmarkList, benchmark: &BenchmarkMetadata) -> String {
 fn summary(list: &BenchmarkList, measured: &Measured) -> String {
 	let sum = |model: &runner::Model, scale: f64, digits: usize| {
 		let mut text = format!("{:.digits$}", model.base as f64 / scale);
-		for ((component, ..), slope) in measured.components.iter().zip(&model.slopes).filter(|(_, s)| **s > 0) {
+		for ((component, ..), slope) in measured.components.iter().zip(&model.slopes).filter(|(_, s)| **s > 0)
+		{
 			text += &format!(" + {:.digits$} {component}", *slope as f64 / scale);
 		}
 		text
@@ -216,7 +218,10 @@ mod tests {
 		let module = fs::read_to_string(dir.path().join("mod.rs")).unwrap();
 		assert!(module.contains("pub mod pallet_a;\npub mod pallet_b;\n"), "{module}");
 		let file = fs::read_to_string(dir.path().join("pallet_b.rs")).unwrap();
-		assert!(file.contains("impl<T: frame_system::Config> pallet_b::WeightInfo for WeightInfo<T> {"), "{file}");
+		assert!(
+			file.contains("impl<T: frame_system::Config> pallet_b::WeightInfo for WeightInfo<T> {"),
+			"{file}"
+		);
 	}
 
 	#[test]

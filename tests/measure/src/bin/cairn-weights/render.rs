@@ -55,7 +55,7 @@ fn number(value: u128) -> String {
 	let digits = value.to_string();
 	let mut out = String::new();
 	for (place, digit) in digits.chars().enumerate() {
-		if place > 0 && (digits.len() - place) % 3 == 0 {
+		if place > 0 && (digits.len() - place).is_multiple_of(3) {
 			out.push('_');
 		}
 		out.push(digit);
@@ -246,7 +246,9 @@ mod tests {
 	#[test]
 	fn checks_of_transactions_implement_the_trait_of_their_own() {
 		let text = file("frame_system_extensions", &origin(), &[]);
-		assert!(text.contains("impl<T: frame_system::Config> frame_system::ExtensionsWeightInfo for WeightInfo<T> {"));
+		assert!(text.contains(
+			"impl<T: frame_system::Config> frame_system::ExtensionsWeightInfo for WeightInfo<T> {"
+		));
 	}
 
 	#[test]

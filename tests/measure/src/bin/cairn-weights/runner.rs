@@ -102,7 +102,10 @@ fn points(components: &[(BenchmarkParameter, u32, u32)], steps: u32) -> Vec<Vec<
 			// At most `range`, a u32.
 			let value = low + offset as u32;
 			points.push(
-				components.iter().map(|(name, _, high)| (*name, if name == varied { value } else { *high })).collect(),
+				components
+					.iter()
+					.map(|(name, _, high)| (*name, if name == varied { value } else { *high }))
+					.collect(),
 			);
 		}
 	}
@@ -131,8 +134,9 @@ impl Runner {
 		let metadata = runner.call(&runner.timing, "Benchmark_benchmark_metadata", &false.encode()).context(
 			"the runtime lists no benchmarks: was it built with the feature `runtime-benchmarks`, as scripts/weights does?",
 		)?;
-		let (lists, items) = <(Vec<BenchmarkList>, Vec<StorageInfo>)>::decode(&mut &metadata[..])
-			.context("the runtime's list of benchmarks cannot be decoded: it was made with another frame-benchmarking")?;
+		let (lists, items) = <(Vec<BenchmarkList>, Vec<StorageInfo>)>::decode(&mut &metadata[..]).context(
+			"the runtime's list of benchmarks cannot be decoded: it was made with another frame-benchmarking",
+		)?;
 		let genesis = runner.genesis(preset)?;
 		(runner.lists, runner.items) = (lists, items);
 		runner.counting = BenchmarkState::new(genesis.clone(), true);
@@ -155,9 +159,18 @@ impl Runner {
 		let (mut overlay, mut extensions) = (OverlayedChanges::default(), extensions());
 		self.with_code(|code| {
 			let context = CallContext::Offchain;
-			StateMachine::new(state, &mut overlay, &self.executor, method, data, &mut extensions, code, context)
-				.execute()
-				.map_err(|e| anyhow!("{method}: {e}"))
+			StateMachine::new(
+				state,
+				&mut overlay,
+				&self.executor,
+				method,
+				data,
+				&mut extensions,
+				code,
+				context,
+			)
+			.execute()
+			.map_err(|e| anyhow!("{method}: {e}"))
 		})
 	}
 
@@ -169,7 +182,8 @@ impl Runner {
 		};
 		let mut state = BasicExternalities::new_empty();
 		let answer = call(&mut state, "GenesisBuilder_get_preset", &None::<String>.encode())?;
-		let defaults = Option::<Vec<u8>>::decode(&mut &answer[..])?.context("the runtime has no default genesis")?;
+		let defaults =
+			Option::<Vec<u8>>::decode(&mut &answer[..])?.context("the runtime has no default genesis")?;
 		let answer = call(&mut state, "GenesisBuilder_get_preset", &Some(preset).encode())?;
 		let patch = Option::<Vec<u8>>::decode(&mut &answer[..])?
 			.with_context(|| format!("the runtime has no genesis preset `{preset}`"))?;
@@ -270,7 +284,8 @@ impl Runner {
 	fn items_of(&self, counts: &[BenchmarkResult]) -> Vec<(String, u32, u32)> {
 		let mut items = BTreeMap::<String, (u32, u32)>::new();
 		for (prefix, reads, writes, _) in counts.iter().flat_map(|result| &result.keys) {
-			let known = self.items.iter().find(|item| !item.prefix.is_empty() && prefix.starts_with(&item.prefix));
+			let known =
+				self.items.iter().find(|item| !item.prefix.is_empty() && prefix.starts_with(&item.prefix));
 			let name = match known {
 				Some(item) => format!("{}::{}", text(&item.pallet_name), text(&item.storage_name)),
 				None if prefix.iter().all(u8::is_ascii_graphic) => text(prefix),

@@ -4,14 +4,14 @@
 //! A benchmark inside the runtime drives it through host functions: it wipes the state, sets up, commits (which empties
 //! the caches, so that what is measured reads from the trie), resets the counters, and asks for them in the end.
 
+use sp_core::{
+	storage::{ChildInfo, TrackedStorageKey},
+	H256,
+};
 use sp_runtime::{traits::BlakeTwo256, StateVersion, Storage};
 use sp_state_machine::{
 	Backend, BackendTransaction, ChildStorageCollection, InMemoryBackend, IterArgs, StateMachineStats,
 	StorageCollection, StorageIterator, StorageKey, StorageValue, TrieBackendBuilder, UsageInfo,
-};
-use sp_core::{
-	storage::{ChildInfo, TrackedStorageKey},
-	H256,
 };
 use sp_trie::{
 	cache::{CacheSize, SharedTrieCache},
