@@ -24,6 +24,11 @@ pub mod rehearsal {
 
 extern crate alloc;
 
+// First, because it defines macros that `apis` uses.
+#[cfg(feature = "runtime-benchmarks")]
+#[macro_use]
+mod benchmarks;
+
 pub mod apis;
 pub mod configs;
 pub mod genesis_config_presets;

@@ -1,0 +1,17 @@
+//! The pallets whose benchmarks `scripts/weights` runs.
+//!
+//! Every pallet of Cairn, those of polkadot-sdk that people call, and what every transaction is checked for. The others
+//! either have no benchmarks that fit their `WeightInfo` (`Babe`, `Grandpa`), or none in their own crate (`System`,
+//! `Session`): they keep the weights that come with them, charged at this runtime's database costs.
+
+use crate::Runtime;
+
+frame_benchmarking::define_benchmarks!(
+	[frame_system_extensions, frame_system_benchmarking::extensions::Pallet::<Runtime>]
+	[pallet_balances, Balances]
+	[pallet_timestamp, Timestamp]
+	[pallet_transaction_payment, TransactionPayment]
+	[pallet_utility, Utility]
+);
+
+impl pallet_transaction_payment::BenchmarkConfig for Runtime {}

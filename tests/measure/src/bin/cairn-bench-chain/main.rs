@@ -1,0 +1,732 @@
+//! `cairn-bench-chain`: what one validator takes into its blocks. Commits of updates next to plain transfers on the same
+//! node, and whether a commit costs more when the ledger is long.
+//!
+//! Genesis already has what would take hours to bring about: accounts, devices that may take part, programmes that wait
+//! for updates, and a ledger of as many records as are asked for, made by the provenance pallet itself. Then transactions
+//! that were signed in advance are submitted, transfers first, and once all of them wait in the pool, the blocks are
+//! watched that take them up.
+
+use anyhow::{anyhow, ensure, Context, Result};
+use cairn_devnet::{
+	binaries::Binaries,
+	ports::Ports,
+	process::{run, Process},
+	rpc::Rpc,
+	ui::{table, Ui},
+};
+use cairn_primitives::{DeviceClass, DeviceState, EnergySource, SiteId, H256};
+use cairn_runtime::{
+	AccountId, Balance, Balances, Hardware, Provenance, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
+	TxExtension, UncheckedExtrinsic, CRN, VERSION,
+};
+use clap::Parser;
+use codec::{Decode, Encode};
+use frame_support::{
+	dispatch::{DispatchClass, PerDispatchClass},
+	traits::{fungible::Mutate, Get},
+	weights::Weight,
+};
+use frame_system::EventRecord;
+use futures::{stream, StreamExt, TryStreamExt};
+use jsonrpsee::rpc_params;
+use pallet_provenance::IncludedUpdate;
+use serde_json::{json, Value};
+use sp_core::{crypto::Pair as _, sr25519::Pair};
+use sp_io::hashing::{blake2_256, twox_128};
+use sp_runtime::{generic, traits::IdentifyAccount, MultiAddress, MultiSigner, Storage};
+use sp_state_machine::BasicExternalities;
+use std::{
+	collections::BTreeMap,
+	fs,
+	path::{Path, PathBuf},
+	process::{Command, ExitCode},
+	time::{Duration, Instant},
+};
+
+/// Submissions that are under way at once: enough that the node never waits for this program.
+const AT_ONCE: usize = 128;
+
+/// How long the chain may take no transaction while some wait.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Updates of each round in the ledger that a chain starts with.
+const UPDATES_PER_ROUND: u64 = 10;
+
+/// What every account holds: fees for all it does here.
+const ENDOWMENT: Balance = 1_000 * CRN;
+
+/// Measures how many commits of updates one validator takes into its blocks, next to transfers on the same node, and
+/// whether a commit costs more when the ledger is long.
+#[derive(Parser)]
+#[command(name = "cairn-bench-chain", version)]
+struct Cli {
+	/// Transactions of each kind
+	#[arg(long, default_value_t = 16_000, value_parser = clap::value_parser!(u32).range(1..))]
+	transactions: u32,
+	/// How often each chain is started and measured
+	#[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+	passes: u32,
+	/// Records in the shorter ledger
+	#[arg(long, default_value_t = 1_000)]
+	few: u64,
+	/// Records in the longer ledger
+	#[arg(long, default_value_t = 100_000)]
+	many: u64,
+	/// Where databases and logs go. A temporary folder when not given, which is kept when something fails
+	#[arg(long, value_name = "DIR")]
+	data_dir: Option<PathBuf>,
+}
+
+/// A kind of transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+	Transfer,
+	Commit,
+}
+
+impl Kind {
+	fn name(self) -> &'static str {
+		match self {
+			Self::Transfer => "balances.transfer_keep_alive",
+			Self::Commit => "training.commit_update",
+		}
+	}
+
+	/// Whether this event says that one of this kind succeeded.
+	fn succeeded(self, event: &RuntimeEvent) -> bool {
+		match self {
+			Self::Transfer => {
+				matches!(event, RuntimeEvent::Balances(pallet_balances::Event::Transfer { .. }))
+			},
+			Self::Commit => {
+				matches!(event, RuntimeEvent::Training(pallet_training::Event::UpdateCommitted { .. }))
+			},
+		}
+	}
+}
+
+/// A block that took transactions up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Block {
+	number: u32,
+	/// The chain's time, milliseconds.
+	time: u64,
+	/// Transactions of the kind that succeeded.
+	taken: u32,
+	/// Part of the weight that ordinary transactions may have, from 0 to 1.
+	full: f64,
+	/// Milliseconds it took to put together.
+	made_in: Option<u64>,
+}
+
+/// What one kind did on one chain.
+#[derive(Clone, Debug, Default)]
+struct Sample {
+	/// Transactions per second, by the chain's clock, of each pass.
+	rates: Vec<f64>,
+	/// Microseconds that each transaction added to the making of a block, of each full block.
+	costs: Vec<f64>,
+	/// Transactions of each full block.
+	taken: Vec<f64>,
+	/// How full those blocks were.
+	full: Vec<f64>,
+}
+
+fn median(values: &[f64]) -> f64 {
+	let mut values = values.to_vec();
+	values.sort_by(f64::total_cmp);
+	values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+// ---- genesis ----
+
+/// An account with a device, by number.
+fn keys(index: u32) -> Pair {
+	Pair::from_seed(&blake2_256(&("cairn bench chain", index).encode()))
+}
+
+fn account(pair: &Pair) -> AccountId {
+	MultiSigner::from(pair.public()).into_account()
+}
+
+/// Devices that commit: one place less than a round has, so that no round is complete and closes.
+fn devices() -> u32 {
+	let updates: u32 = <Runtime as pallet_training::Config>::MaxUpdates::get();
+	let site: u32 = <Runtime as pallet_hardware::Config>::MaxDevicesPerSite::get();
+	updates.saturating_sub(1).min(site).min(1_000)
+}
+
+/// A programme that waits for updates all the time, made of the one in the chain specification.
+fn programme(model: &Value, index: u32) -> Value {
+	let mut programme = model.clone();
+	let updates: u32 = <Runtime as pallet_training::Config>::MaxUpdates::get();
+	if let Some(fields) = programme.as_object_mut() {
+		fields.insert("name".into(), format!("bench {index}").into());
+		fields.insert("minUpdates".into(), 1.into());
+		fields.insert("targetUpdates".into(), updates.into());
+		fields.insert("maxUpdates".into(), updates.into());
+		if let Some(schedule) = fields.get_mut("schedule").and_then(Value::as_object_mut) {
+			schedule.insert("commit".into(), 10_000.into());
+		}
+	}
+	programme
+}
+
+/// Puts accounts, devices and records into a genesis state, by the runtime's own pallets.
+fn populate(storage: Storage, accounts: &[AccountId], records: u64) -> Result<Storage> {
+	let mut state = BasicExternalities::new(storage);
+	state.execute_with(|| -> Result<()> {
+		let refused = |what: &'static str| move |e: sp_runtime::DispatchError| anyhow!("{what}: {e:?}");
+		for account in accounts {
+			Balances::mint_into(account, ENDOWMENT).map_err(refused("an account cannot be endowed"))?;
+		}
+		let owner = accounts.first().context("there is no account")?;
+		let deposits = <Runtime as pallet_hardware::Config>::SiteDeposit::get()
+			+ <Runtime as pallet_hardware::Config>::DeviceDeposit::get() * accounts.len() as Balance;
+		Balances::mint_into(owner, deposits).map_err(refused("the site's owner cannot be endowed"))?;
+		register(owner, accounts).map_err(refused("a device cannot be registered"))?;
+		extend_ledger(owner, records);
+		Ok(())
+	})?;
+	Ok(state.into_storages())
+}
+
+/// One site with a device for each account, all of which may take part.
+fn register(owner: &AccountId, accounts: &[AccountId]) -> Result<(), sp_runtime::DispatchError> {
+	let site: SiteId = pallet_hardware::SiteCount::<Runtime>::get();
+	let signed = || RuntimeOrigin::signed(owner.clone());
+	let (name, region) = (b"bench".to_vec(), b"EU".to_vec());
+	Hardware::register_site(
+		signed(),
+		name.try_into().unwrap_or_default(),
+		region.try_into().unwrap_or_default(),
+		EnergySource::Solar,
+	)?;
+	for account in accounts {
+		let device = pallet_hardware::DeviceCount::<Runtime>::get();
+		Hardware::register_device(signed(), site, account.clone(), DeviceClass::Cpu, 16_384)?;
+		// The proof of a libp2p key is over the genesis hash, which is not known yet.
+		pallet_hardware::Devices::<Runtime>::mutate(device, |entry| {
+			if let Some(entry) = entry {
+				entry.state = DeviceState::Active;
+			}
+		});
+	}
+	Ok(())
+}
+
+/// Appends rounds of the first programme until the ledger has this many records.
+fn extend_ledger(producer: &AccountId, records: u64) {
+	let hash = |what: &str, number: u64| H256(blake2_256(&(what, number).encode()));
+	let mut base = 0;
+	let mut round = 0;
+	loop {
+		let missing = records.saturating_sub(pallet_provenance::RecordCount::<Runtime>::get());
+		// A round leaves a record of each update and one of the weights.
+		if missing < 2 {
+			return;
+		}
+		let first = u64::from(round) * UPDATES_PER_ROUND;
+		let updates = (0..UPDATES_PER_ROUND.min(missing - 1)).map(|update| IncludedUpdate {
+			producer: producer.clone(),
+			device: 0,
+			artifact: hash("update", first + update),
+		});
+		let updates = updates.collect();
+		base = Provenance::record_round(0, round, base, updates, hash("weights", round.into())).weights;
+		round += 1;
+	}
+}
+
+/// The raw state of a chain specification, and back.
+fn raw_state(spec: &mut Value) -> Result<&mut serde_json::Map<String, Value>> {
+	let top = spec.pointer_mut("/genesis/raw/top").and_then(Value::as_object_mut);
+	top.context("`export-chain-spec --raw` printed no raw genesis")
+}
+
+fn bytes(text: &str) -> Result<Vec<u8>> {
+	let digits = text.strip_prefix("0x").with_context(|| format!("`{text}` is not hexadecimal"))?;
+	let nibble = |digit: u8| char::from(digit).to_digit(16).map(|n| n as u8);
+	let pairs = digits.as_bytes().chunks(2).map(|pair| match pair {
+		[high, low] => nibble(*high).zip(nibble(*low)).map(|(high, low)| high << 4 | low),
+		_ => None,
+	});
+	pairs.collect::<Option<_>>().with_context(|| format!("`{text}` is not hexadecimal"))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+	const DIGITS: &[u8; 16] = b"0123456789abcdef";
+	let mut text = String::with_capacity(2 + 2 * bytes.len());
+	text.push_str("0x");
+	for byte in bytes {
+		text.push(DIGITS[usize::from(byte >> 4)].into());
+		text.push(DIGITS[usize::from(byte & 15)].into());
+	}
+	text
+}
+
+async fn node(binaries: &Binaries, args: &[&str]) -> Result<Value> {
+	let mut command = Command::new(&binaries.node);
+	command.args(args);
+	run(command).await?.json()
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<()> {
+	let text = serde_json::to_vec(value).context("the chain specification cannot be written as JSON")?;
+	fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes the chain specification of a chain with so many programmes and records.
+async fn make_spec(
+	binaries: &Binaries,
+	folder: &Path,
+	accounts: &[AccountId],
+	programmes: u32,
+	records: u64,
+) -> Result<PathBuf> {
+	let mut spec = node(binaries, &["export-chain-spec", "--chain", "dev"]).await?;
+	let list = spec.pointer_mut("/genesis/runtimeGenesis/patch/training/programmes");
+	let list = list.and_then(Value::as_array_mut).context("the development chain has no programmes")?;
+	let model = list.first().cloned().context("the development chain has no programme")?;
+	*list = (0..programmes).map(|index| programme(&model, index)).collect();
+	spec["id"] = "cairn_bench".into();
+	spec["protocolId"] = "cairn-bench".into();
+	spec["bootNodes"] = json!([]);
+	let plain = folder.join(format!("spec-{records}.json"));
+	write_json(&plain, &spec)?;
+
+	let mut raw =
+		node(binaries, &["export-chain-spec", "--raw", "--chain", &plain.display().to_string()]).await?;
+	let top = raw_state(&mut raw)?;
+	let mut storage = Storage::default();
+	for (key, value) in &*top {
+		let value = value.as_str().context("a raw state of something else than text")?;
+		storage.top.insert(bytes(key)?, bytes(value)?);
+	}
+	let storage = populate(storage, accounts, records)?;
+	*top = storage.top.iter().map(|(key, value)| (hexadecimal(key), hexadecimal(value).into())).collect();
+	let path = folder.join(format!("raw-{records}.json"));
+	write_json(&path, &raw)?;
+	Ok(path)
+}
+
+// ---- transactions ----
+
+/// A signed transaction, as it is submitted.
+fn sign(call: RuntimeCall, pair: &Pair, nonce: u32, genesis: H256) -> String {
+	let extension: TxExtension = (
+		frame_system::CheckNonZeroSender::new(),
+		frame_system::CheckSpecVersion::new(),
+		frame_system::CheckTxVersion::new(),
+		frame_system::CheckGenesis::new(),
+		frame_system::CheckEra::from(generic::Era::Immortal),
+		frame_system::CheckNonce::from(nonce),
+		frame_system::CheckWeight::new(),
+		pallet_transaction_payment::ChargeTransactionPayment::from(0),
+		frame_metadata_hash_extension::CheckMetadataHash::new(false),
+		frame_system::WeightReclaim::new(),
+	);
+	let implicit =
+		((), VERSION.spec_version, VERSION.transaction_version, genesis, genesis, (), (), (), None, ());
+	let payload = generic::SignedPayload::from_raw(call.clone(), extension.clone(), implicit);
+	let signature = payload.using_encoded(|payload| pair.sign(payload));
+	let signer = MultiAddress::Id(account(pair));
+	hexadecimal(&UncheckedExtrinsic::new_signed(call, signer, signature.into(), extension).encode())
+}
+
+/// The transactions of a kind: every account's first, then every account's second, and so on.
+fn transactions(kind: Kind, pairs: &[Pair], count: u32, genesis: H256) -> Vec<String> {
+	let accounts = pairs.len() as u32;
+	let rounds = count.div_ceil(accounts);
+	let one = |number: u32| {
+		let (turn, index) = (number / accounts, (number % accounts) as usize);
+		let call = match kind {
+			Kind::Transfer => RuntimeCall::Balances(pallet_balances::Call::transfer_keep_alive {
+				dest: MultiAddress::Id(account(&pairs[(index + 1) % pairs.len()])),
+				value: CRN / 1_000,
+			}),
+			Kind::Commit => RuntimeCall::Training(pallet_training::Call::commit_update {
+				programme: turn,
+				round: 0,
+				artifact: H256(blake2_256(&("committed", turn, number).encode())),
+				samples: 1,
+				local_steps: 1,
+			}),
+		};
+		// Transfers come first.
+		let nonce = if kind == Kind::Transfer { turn } else { rounds + turn };
+		sign(call, &pairs[index], nonce, genesis)
+	};
+	(0..count).map(one).collect()
+}
+
+// ---- blocks ----
+
+fn storage_key(pallet: &str, item: &str) -> String {
+	hexadecimal(&[twox_128(pallet.as_bytes()), twox_128(item.as_bytes())].concat())
+}
+
+async fn stored<T: Decode>(rpc: &Rpc, pallet: &str, item: &str, at: &str) -> Result<Option<T>> {
+	let value: Option<String> =
+		rpc.call("state_getStorage", rpc_params![storage_key(pallet, item), at]).await?;
+	let Some(value) = value else { return Ok(None) };
+	let value = T::decode(&mut &bytes(&value)?[..]);
+	value.map(Some).with_context(|| format!("{pallet}::{item} is something else than expected"))
+}
+
+/// What a block took up.
+async fn block(rpc: &Rpc, number: u32, kind: Kind) -> Result<Block> {
+	let at = rpc.block_hash(number).await?;
+	let events: Vec<EventRecord<RuntimeEvent, H256>> =
+		stored(rpc, "System", "Events", &at).await?.unwrap_or_default();
+	let weight: PerDispatchClass<Weight> =
+		stored(rpc, "System", "BlockWeight", &at).await?.unwrap_or_default();
+	let limits = <Runtime as frame_system::Config>::BlockWeights::get();
+	let limit = limits.get(DispatchClass::Normal).max_total.unwrap_or(limits.max_block).ref_time();
+	Ok(Block {
+		number,
+		time: rpc.time_at(number).await?,
+		// Fees are not transfers, so each success has exactly one such event.
+		taken: events.iter().filter(|record| kind.succeeded(&record.event)).count() as u32,
+		full: weight.get(DispatchClass::Normal).ref_time() as f64 / limit as f64,
+		made_in: None,
+	})
+}
+
+async fn best(rpc: &Rpc) -> Result<u32> {
+	let header: Value = rpc.call("chain_getHeader", rpc_params![]).await?;
+	let number =
+		header["number"].as_str().and_then(|n| u32::from_str_radix(n.trim_start_matches("0x"), 16).ok());
+	number.context("the node names no best block")
+}
+
+/// How long each block took to put together, in milliseconds, from the node's log.
+fn making_times(log: &str) -> BTreeMap<u32, u64> {
+	log.lines()
+		.filter_map(|line| {
+			let (_, rest) = line.split_once("Prepared block for proposing at ")?;
+			let (number, rest) = rest.split_once(" (")?;
+			let (milliseconds, _) = rest.split_once(" ms)")?;
+			Some((number.trim().parse().ok()?, milliseconds.parse().ok()?))
+		})
+		.collect()
+}
+
+/// A validator on its own.
+struct Validator {
+	process: Process,
+	rpc: Rpc,
+	genesis: H256,
+}
+
+impl Validator {
+	async fn start(binaries: &Binaries, spec: &Path, base: &Path, log: &Path) -> Result<Self> {
+		let mut ports = Ports::default();
+		let rpc_port = ports.free()?;
+		let mut command = Command::new(&binaries.node);
+		command.args(["--chain", &spec.display().to_string(), "--base-path", &base.display().to_string()]);
+		command.args(["--alice", "--validator", "--force-authoring", "--no-telemetry", "--no-mdns"]);
+		command.args(["--rpc-port", &rpc_port.to_string(), "--prometheus-port", &ports.free()?.to_string()]);
+		command.args(["--listen-addr", &format!("/ip4/127.0.0.1/tcp/{}", ports.free()?)]);
+		// All transactions wait in the pool before the blocks are watched.
+		command.args(["--pool-limit", "1000000", "--pool-kbytes", "1000000"]);
+		command.args(["--state-pruning", "archive"]);
+		let process = Process::start("the validator", command, log, None)?;
+		let rpc = Rpc::new(format!("ws://127.0.0.1:{rpc_port}"));
+		let start = Instant::now();
+		let genesis = loop {
+			match rpc.genesis().await {
+				Ok(genesis) => break genesis,
+				Err(error) if start.elapsed() > PATIENCE || !process.is_running() => {
+					return Err(
+						error.context(format!("the validator does not answer; its log is {}", log.display()))
+					)
+				},
+				// A port that is not open yet tells nobody when it is.
+				Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+			}
+		};
+		let genesis = H256(bytes(&genesis)?.try_into().map_err(|_| anyhow!("a genesis hash is 32 bytes"))?);
+		Ok(Self { process, rpc, genesis })
+	}
+
+	/// Submits all transactions of a kind and gives the blocks that took them, the last of which need not be full, and
+	/// how many of the first came while transactions were still being submitted.
+	async fn load(&self, kind: Kind, pairs: &[Pair], count: u32, ui: &Ui) -> Result<(Vec<Block>, usize)> {
+		ui.status(format!("signing {count} of {}", kind.name()));
+		let genesis = self.genesis;
+		let owned = pairs.to_vec();
+		let signed = tokio::task::spawn_blocking(move || transactions(kind, &owned, count, genesis))
+			.await
+			.context("signing")?;
+		let before = best(&self.rpc).await?;
+		ui.status(format!("submitting {count} of {}", kind.name()));
+		stream::iter(signed.into_iter().map(|signed| {
+			let rpc = self.rpc.clone();
+			async move { rpc.call::<String>("author_submitExtrinsic", rpc_params![signed]).await }
+		}))
+		.buffer_unordered(AT_ONCE)
+		.try_for_each(|_| async { Ok(()) })
+		.await?;
+
+		let submitted = best(&self.rpc).await?;
+		let (mut blocks, mut taken, mut next, mut moved) = (Vec::new(), 0, before + 1, Instant::now());
+		while taken < count {
+			if next > best(&self.rpc).await? {
+				ensure!(
+					self.process.is_running() && moved.elapsed() < PATIENCE,
+					"{taken} of {count} of {} were taken up, then no more for {} seconds: the validator's log is {}",
+					kind.name(),
+					moved.elapsed().as_secs(),
+					self.process.log().display()
+				);
+				tokio::time::sleep(Duration::from_millis(250)).await;
+				continue;
+			}
+			let block = block(&self.rpc, next, kind).await?;
+			next += 1;
+			if block.taken > 0 {
+				(taken, moved) = (taken + block.taken, Instant::now());
+				ui.status(format!("{taken} of {count} of {}", kind.name()));
+			}
+			blocks.push(block);
+		}
+		let log = fs::read_to_string(self.process.log()).unwrap_or_default();
+		let times = making_times(&log);
+		for block in &mut blocks {
+			block.made_in = times.get(&block.number).copied();
+		}
+		let early = blocks.iter().filter(|block| block.number <= submitted).count();
+		Ok((blocks, early))
+	}
+}
+
+/// Adds what a pass brought to a sample. Counted are the blocks that were made when everything waited in the pool, but
+/// for the first, whose making may have begun before, and the last, which takes what is left.
+fn add(sample: &mut Sample, blocks: &[Block], early: usize) -> Result<()> {
+	let first = (early + 1).max(1);
+	let last = blocks.len().saturating_sub(1);
+	ensure!(
+		first + 2 <= last,
+		"only {} blocks were full when all transactions waited: measure with more --transactions",
+		last.saturating_sub(first)
+	);
+	let (before, counted) = (&blocks[first - 1], &blocks[first..last]);
+	let seconds = (counted[counted.len() - 1].time.saturating_sub(before.time)) as f64 / 1_000.0;
+	let taken: u32 = counted.iter().map(|block| block.taken).sum();
+	sample.rates.push(f64::from(taken) / seconds);
+	for block in counted.iter().filter(|block| block.taken > 0) {
+		sample.taken.push(block.taken.into());
+		sample.full.push(block.full);
+		if let Some(milliseconds) = block.made_in {
+			sample.costs.push(milliseconds as f64 * 1_000.0 / f64::from(block.taken));
+		}
+	}
+	Ok(())
+}
+
+fn main() -> ExitCode {
+	let cli = Cli::parse();
+	let ui = Ui::default();
+	let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+	let outcome = runtime.context("cannot start").and_then(|runtime| {
+		runtime.block_on(async {
+			tokio::select! {
+				outcome = measure(&cli, &ui) => outcome,
+				// Dropping the work kills the validator and removes what is temporary.
+				_ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
+			}
+		})
+	});
+	ui.clear();
+	match outcome {
+		Ok(report) => {
+			ui.print(&format!("\n{report}"));
+			ExitCode::SUCCESS
+		},
+		Err(error) => {
+			eprintln!("cairn-bench-chain: {error:#}");
+			ExitCode::FAILURE
+		},
+	}
+}
+
+async fn measure(cli: &Cli, ui: &Ui) -> Result<String> {
+	ensure!(cli.few < cli.many, "--few must be less than --many");
+	let binaries = Binaries::beside_this_one()?;
+	let (folder, temporary) = match &cli.data_dir {
+		Some(folder) => (folder.clone(), None),
+		None => {
+			let folder = tempfile::Builder::new().prefix("cairn-bench-").tempdir();
+			let folder = folder.context("cannot make a temporary folder")?;
+			(folder.path().to_path_buf(), Some(folder))
+		},
+	};
+	fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+	let outcome = passes(cli, &binaries, &folder, ui).await;
+	if let (Err(_), Some(folder)) = (&outcome, temporary) {
+		ui.line(format!("logs stay in {}", folder.keep().display()));
+	}
+	outcome.map(|samples| show(cli, &samples))
+}
+
+type Samples = BTreeMap<(u64, Kind), Sample>;
+
+async fn passes(cli: &Cli, binaries: &Binaries, folder: &Path, ui: &Ui) -> Result<Samples> {
+	let pairs: Vec<Pair> = (0..devices()).map(keys).collect();
+	let accounts: Vec<AccountId> = pairs.iter().map(account).collect();
+	let programmes = cli.transactions.div_ceil(devices());
+	let mut specs = Vec::new();
+	for records in [cli.few, cli.many] {
+		ui.status(format!("making a chain with {records} records"));
+		specs.push((records, make_spec(binaries, folder, &accounts, programmes, records).await?));
+	}
+	let mut samples = Samples::new();
+	for pass in 1..=cli.passes {
+		// In turns, so that a machine that gets slower or faster does so for both.
+		for (records, spec) in &specs {
+			let name = format!("{records}-{pass}");
+			let (base, log) = (folder.join(&name), folder.join(format!("{name}.log")));
+			let validator = Validator::start(binaries, spec, &base, &log).await?;
+			for kind in [Kind::Transfer, Kind::Commit] {
+				let (blocks, early) = validator.load(kind, &pairs, cli.transactions, ui).await?;
+				let sample = samples.entry((*records, kind)).or_default();
+				add(sample, &blocks, early)
+					.with_context(|| format!("{} with {records} records", kind.name()))?;
+				ui.line(format!(
+					"pass {pass}, {records} records, {}: {:.0} per second",
+					kind.name(),
+					sample.rates.last().copied().unwrap_or(f64::NAN)
+				));
+			}
+			validator.process.stop().await;
+			let removed = fs::remove_dir_all(&base);
+			removed.with_context(|| format!("cannot remove {}", base.display()))?;
+		}
+	}
+	Ok(samples)
+}
+
+fn show(cli: &Cli, samples: &Samples) -> String {
+	let value = |records: u64, kind: Kind, of: fn(&Sample) -> &[f64]| {
+		samples.get(&(records, kind)).map_or(f64::NAN, |sample| median(of(sample)))
+	};
+	let rows: Vec<Vec<String>> = samples
+		.iter()
+		.map(|((records, kind), sample)| {
+			vec![
+				records.to_string(),
+				kind.name().into(),
+				format!("{:.1}", median(&sample.rates)),
+				format!("{:.0}", median(&sample.taken)),
+				format!("{:.0} %", 100.0 * median(&sample.full)),
+				format!("{:.1}", median(&sample.costs)),
+			]
+		})
+		.collect();
+	let header = ["records", "call", "per second", "per block", "of the block's weight", "µs each"];
+	let (few, many) = (cli.few, cli.many);
+	let rates: fn(&Sample) -> &[f64] = |sample| &sample.rates;
+	let costs: fn(&Sample) -> &[f64] = |sample| &sample.costs;
+	let throughput = value(few, Kind::Commit, rates) / value(few, Kind::Transfer, rates);
+	let growth = value(many, Kind::Commit, costs) / value(few, Kind::Commit, costs);
+	let verdict = |holds: bool| if holds { "holds" } else { "does not hold" };
+	format!(
+		"{}\n\nMedians over {} passes of {} transactions; `µs each` is the time that the validator took to put a full block \
+		 together, divided by its transactions.\n\
+		 Commits per second against transfers on the same node: {throughput:.2} (at least 0.90: {}).\n\
+		 Cost of a commit with {many} records against {few}: {growth:.2} (at most 1.10: {}).",
+		table(&header, &rows),
+		cli.passes,
+		cli.transactions,
+		verdict(throughput >= 0.9),
+		verdict(growth <= 1.1)
+	)
+}
+
+#[cfg(test)]
+mod tests {
+	#![allow(clippy::unwrap_used)]
+	use super::*;
+	use clap::CommandFactory;
+	use sp_runtime::BuildStorage;
+
+	fn storage() -> Storage {
+		cairn_runtime::RuntimeGenesisConfig::default().build_storage().unwrap()
+	}
+
+	fn block(number: u32, taken: u32, made_in: u64) -> Block {
+		Block { number, time: u64::from(number) * 3_000, taken, full: 1.0, made_in: Some(made_in) }
+	}
+
+	#[test]
+	fn command_line_is_consistent() {
+		Cli::command().debug_assert();
+	}
+
+	#[test]
+	fn hexadecimal_is_read_as_it_is_written() {
+		assert_eq!(hexadecimal(&[0, 0x1f, 0xff]), "0x001fff");
+		assert_eq!(bytes("0x001fff").unwrap(), [0, 0x1f, 0xff]);
+		for wrong in ["001f", "0x1", "0xzz"] {
+			assert!(bytes(wrong).is_err(), "{wrong}");
+		}
+	}
+
+	#[test]
+	fn making_times_are_found_among_other_lines() {
+		let log = "2026-01-31 12:00:00 Idle\n\
+			2026-01-31 12:00:03 🎁 Prepared block for proposing at 12 (345 ms) hash: 0x00; extrinsics_count: 1800\n\
+			2026-01-31 12:00:06 🎁 Prepared block for proposing at x (1 ms) hash: 0x00";
+		assert_eq!(making_times(log), BTreeMap::from([(12, 345)]));
+	}
+
+	#[test]
+	fn only_full_blocks_after_the_submission_count() {
+		let blocks = [
+			block(1, 50, 10),
+			block(2, 100, 20),
+			block(3, 100, 30),
+			block(4, 100, 40),
+			block(5, 100, 50),
+			block(6, 7, 5),
+		];
+		let mut sample = Sample::default();
+		add(&mut sample, &blocks, 2).unwrap();
+		// Blocks 4 and 5: 200 in the 6 seconds since block 3.
+		assert_eq!(sample.rates, [200.0 / 6.0]);
+		assert_eq!(sample.costs, [400.0, 500.0]);
+		let message = add(&mut sample, &blocks, 4).unwrap_err().to_string();
+		assert!(message.contains("--transactions"), "{message}");
+	}
+
+	#[test]
+	fn genesis_has_devices_that_may_take_part_and_a_ledger_as_long_as_asked_for() {
+		let accounts: Vec<AccountId> = (0..3).map(keys).map(|pair| account(&pair)).collect();
+		let mut state = BasicExternalities::new(populate(storage(), &accounts, 1_000).unwrap());
+		state.execute_with(|| {
+			assert_eq!(pallet_provenance::RecordCount::<Runtime>::get(), 1_000);
+			for account in &accounts {
+				assert!(Hardware::active_device(account).is_some());
+			}
+		});
+	}
+
+	#[test]
+	fn every_account_commits_once_to_each_programme_with_nonces_in_order() {
+		let pairs: Vec<Pair> = (0..3).map(keys).collect();
+		let mut seen = BTreeMap::new();
+		for kind in [Kind::Transfer, Kind::Commit] {
+			for signed in transactions(kind, &pairs, 6, H256::zero()) {
+				let transaction = UncheckedExtrinsic::decode(&mut &bytes(&signed).unwrap()[..]).unwrap();
+				let generic::Preamble::Signed(signer, _, extension) = transaction.preamble.clone() else {
+					panic!("it is signed")
+				};
+				let nonces: &mut Vec<u32> = seen.entry(format!("{signer:?}")).or_default();
+				assert_eq!(extension.5 .0 as usize, nonces.len());
+				nonces.push(extension.5 .0);
+			}
+		}
+		assert!(seen.values().all(|nonces| nonces.len() == 4), "{seen:?}");
+	}
+}
