@@ -14,8 +14,8 @@ extern crate alloc;
 
 pub mod bitmap;
 pub mod envelope;
-pub mod ledger;
 pub mod hardware;
+pub mod ledger;
 pub mod round;
 #[cfg(feature = "serde")]
 pub mod text;
