@@ -5,6 +5,7 @@
 //!
 //! - [`envelope`]: what an update declares about itself, bound into its artifact and therefore into its hash.
 //! - [`bitmap`]: the exact availability bitmap a committee member votes.
+//! - [`programme`]: what is decided about a programme.
 //! - [`views`]: what the runtime APIs return.
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -12,6 +13,7 @@ extern crate alloc;
 
 pub mod bitmap;
 pub mod envelope;
+pub mod programme;
 pub mod round;
 #[cfg(feature = "serde")]
 pub mod text;
@@ -23,6 +25,7 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
 pub use primitive_types::H256;
+pub use programme::{Label, ProgrammeName, Settings};
 
 /// The BLAKE3-256 hash of an artifact's canonical bytes: its name everywhere.
 pub type ArtifactHash = H256;
@@ -106,6 +109,9 @@ pub struct Schedule {
 	pub aggregate: u32,
 	/// Revealing the hash.
 	pub reveal: u32,
+	/// Disputing the agreed aggregate; 0 when it cannot be disputed.
+	#[cfg_attr(feature = "serde", serde(default))]
+	pub challenge: u32,
 }
 
 /// What an artifact is, in a record.

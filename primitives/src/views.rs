@@ -24,6 +24,12 @@ pub enum ProgrammeState {
 	Unfunded,
 	/// All its rounds are done.
 	Completed,
+	/// Governance stopped it; the running round stands still until it is resumed.
+	Paused,
+	/// No round runs because the charter does not allow one; it goes on when the programme or the charter is amended.
+	Barred,
+	/// Governance ended it.
+	Closed,
 }
 
 /// Where a round stands.
@@ -60,6 +66,8 @@ pub enum FailureReason {
 	NoAgreement,
 	/// The agreed aggregate is an artifact that was recorded before.
 	AlreadyRecorded,
+	/// Governance closed the programme while the round ran.
+	ProgrammeClosed,
 }
 
 /// A programme.
@@ -97,6 +105,8 @@ pub struct ProgrammeInfo<AccountId, Balance> {
 	pub schedule: Schedule,
 	/// Aggregators drawn per round.
 	pub committee_size: u32,
+	/// Aggregators drawn for the audit of a disputed round.
+	pub audit_size: u32,
 	/// The least updates that a round needs.
 	pub min_updates: u32,
 	/// The number of commits at which the commit window closes early.
@@ -118,6 +128,18 @@ pub struct ProgrammeInfo<AccountId, Balance> {
 	/// What a finalised round pays in all, in plancks.
 	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
 	pub reward_per_round: Balance,
+	/// The licence that the model is published under, an SPDX identifier; empty when none is stated.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::utf8"))]
+	pub licence: Vec<u8>,
+	/// What kind of data it is trained on; empty when nothing is stated.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::utf8"))]
+	pub data_category: Vec<u8>,
+	/// What one finalised round may cost a participant in differential privacy, in thousandths of epsilon. `None`: no
+	/// guarantee is given.
+	pub epsilon_per_round: Option<u32>,
+	/// What a challenger puts at stake, in plancks.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub challenge_bond: Balance,
 	/// The account that holds the programme's pot.
 	pub pot: AccountId,
 	/// What the pot holds beyond what it owes, in plancks.

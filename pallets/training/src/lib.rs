@@ -5,6 +5,7 @@ extern crate alloc;
 
 #[cfg(test)]
 mod mock;
+mod programmes;
 mod rounds;
 #[cfg(test)]
 mod tests;
@@ -14,8 +15,8 @@ mod view;
 pub mod weights;
 
 use cairn_primitives::{
-	bitmap, round::aggregate_commitment, two_thirds, views::*, ArtifactHash, DeviceId, ProgrammeId,
-	RoundIndex, H256,
+	bitmap, round::aggregate_commitment, two_thirds, views::*, AggregationRule, ArtifactHash, DeviceId,
+	ProgrammeId, RoundIndex, Settings, H256,
 };
 use frame_support::{
 	dispatch::{DispatchResultWithPostInfo, PostDispatchInfo},
@@ -26,13 +27,14 @@ use frame_system::pallet_prelude::*;
 use sp_runtime::{traits::Zero, Saturating};
 
 pub use pallet::*;
+pub use programmes::{OutOfBounds, Setting};
 use rounds::Step;
 pub use types::*;
 pub use weights::WeightInfo;
 
 /// Amounts of the native token.
 pub type BalanceOf<T> = pallet_rewards::BalanceOf<T>;
-type ProgrammeOf<T> = Programme<BalanceOf<T>>;
+type ProgrammeOf<T> = Programme<BalanceOf<T>, BlockNumberFor<T>>;
 type RunningOf<T> = RunningRound<
 	<T as frame_system::Config>::AccountId,
 	BlockNumberFor<T>,
@@ -320,6 +322,8 @@ pub mod pallet {
 		NotEnlisted,
 		/// The pool is full.
 		TooManyAggregators,
+		/// A setting of the programme is out of bounds: it is named, and the pallet's README says what it may be.
+		SettingOutOfBounds(Setting),
 	}
 
 	/// The programmes that a chain starts with.
@@ -426,7 +430,7 @@ pub mod pallet {
 			local_steps: u32,
 		) -> DispatchResultWithPostInfo {
 			let producer = ensure_signed(origin)?;
-			let settings = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+			let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
 			let mut running = Running::<T>::get(programme).ok_or(Error::<T>::NoRunningRound)?;
 			ensure!(round >= running.index, Error::<T>::CommitWindowClosed);
 			ensure!(round == running.index, Error::<T>::WrongRound);
@@ -438,11 +442,11 @@ pub mod pallet {
 				pallet_hardware::Pallet::<T>::active_device(&producer).ok_or(Error::<T>::DeviceNotActive)?;
 			ensure!(!CommitOf::<T>::contains_key(programme, device), Error::<T>::AlreadyCommitted);
 			ensure!(
-				(1..=settings.max_samples).contains(&samples)
-					&& (1..=settings.max_local_steps).contains(&local_steps),
+				(1..=entry.settings.max_samples).contains(&samples)
+					&& (1..=entry.settings.max_local_steps).contains(&local_steps),
 				Error::<T>::WorkOutOfBounds
 			);
-			ensure!(running.commit_count < settings.max_updates, Error::<T>::TooManyUpdates);
+			ensure!(running.commit_count < entry.settings.max_updates, Error::<T>::TooManyUpdates);
 			ensure!(!pallet_provenance::Pallet::<T>::is_recorded(&artifact), Error::<T>::AlreadyRecorded);
 
 			let index = running.commit_count;
@@ -454,7 +458,7 @@ pub mod pallet {
 			CommitOf::<T>::insert(programme, device, index);
 			running.commit_count = index.saturating_add(1);
 			if running.deadline.is_none() {
-				running.deadline = Some(Self::block_after(settings.schedule.commit));
+				running.deadline = Some(Self::block_after(entry.settings.schedule.commit));
 			}
 			Running::<T>::insert(programme, running);
 			Self::deposit_event(Event::UpdateCommitted { programme, round, index, device, artifact });
@@ -565,11 +569,12 @@ pub mod pallet {
 		)]
 		pub fn advance(origin: OriginFor<T>, programme: ProgrammeId) -> DispatchResultWithPostInfo {
 			ensure_signed(origin)?;
-			let settings = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
-			let step = match settings.state {
+			let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+			let step = match entry.state {
 				ProgrammeState::Completed => return Err(Error::<T>::ProgrammeCompleted.into()),
-				ProgrammeState::Unfunded => Self::open_round(programme, settings),
+				ProgrammeState::Unfunded => Self::open_round(programme, entry),
 				ProgrammeState::Open => Self::progress(programme),
+				ProgrammeState::Paused | ProgrammeState::Barred | ProgrammeState::Closed => Step::NotDue,
 			};
 			match step {
 				Step::NotDue => Err(Error::<T>::NotDue.into()),

@@ -1,5 +1,5 @@
 use crate::{self as pallet_training, *};
-use cairn_primitives::{AggregationRule, DeviceClass, EnergySource, Schedule};
+use cairn_primitives::{DeviceClass, EnergySource, Schedule};
 use frame_support::{assert_ok, derive_impl, parameter_types, PalletId};
 use sp_core::{crypto::AccountId32, ed25519, Pair};
 use sp_io::hashing::blake2_256;
@@ -123,8 +123,9 @@ pub fn programme() -> GenesisProgramme<u128> {
 		config: hash(1),
 		genesis_weights: hash(2),
 		rule: AggregationRule::WeightedMean,
-		schedule: Schedule { commit: 10, availability: 5, aggregate: 5, reveal: 5 },
+		schedule: Schedule { commit: 10, availability: 5, aggregate: 5, reveal: 5, challenge: 0 },
 		committee_size: 3,
+		audit_size: None,
 		min_updates: 2,
 		target_updates: 4,
 		max_updates: 8,
@@ -133,6 +134,10 @@ pub fn programme() -> GenesisProgramme<u128> {
 		rounds: 3,
 		reward_per_round: 1_000,
 		committee_share: 10,
+		licence: String::new(),
+		data_category: String::new(),
+		epsilon_per_round: None,
+		challenge_bond: 0,
 		pot: 100_000,
 	}
 }

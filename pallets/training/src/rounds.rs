@@ -4,8 +4,7 @@
 //! step that cannot be taken leaves everything as it is, so that the call that brought it about still counts.
 
 use super::*;
-use alloc::{format, string::String, vec::Vec};
-use cairn_primitives::AggregationRule;
+use alloc::vec::Vec;
 use frame_support::storage::with_storage_layer;
 use pallet_provenance::IncludedUpdate;
 use sp_io::hashing::blake2_256;
@@ -30,37 +29,33 @@ pub(crate) enum Step {
 impl<T: Config> Pallet<T> {
 	/// Takes the next step of a programme's running round, if one is due.
 	pub(crate) fn progress(programme: ProgrammeId) -> Step {
-		let (Some(settings), Some(running)) = (Programmes::<T>::get(programme), Running::<T>::get(programme))
+		let (Some(entry), Some(running)) = (Programmes::<T>::get(programme), Running::<T>::get(programme))
 		else {
 			return Step::NotDue;
 		};
 		match running.phase {
-			Phase::Commit => Self::close_commit(programme, settings, running),
-			Phase::Availability => Self::close_availability(programme, settings, running),
-			Phase::Aggregate => Self::close_aggregate(programme, settings, running),
-			Phase::Reveal => Self::close_reveal(programme, settings, running),
+			Phase::Commit => Self::close_commit(programme, entry, running),
+			Phase::Availability => Self::close_availability(programme, entry, running),
+			Phase::Aggregate => Self::close_aggregate(programme, entry, running),
+			Phase::Reveal => Self::close_reveal(programme, entry, running),
 			// Settled rounds do not run.
 			Phase::Finalised | Phase::Failed => Step::NotDue,
 		}
 	}
 
-	fn close_commit(programme: ProgrammeId, settings: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
-		let complete = running.commit_count >= settings.target_updates;
+	fn close_commit(programme: ProgrammeId, entry: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
+		let complete = running.commit_count >= entry.settings.target_updates;
 		if !complete && !Self::is_past(running.deadline) {
 			return Step::NotDue;
 		}
-		if running.commit_count < settings.min_updates {
-			return Self::fail(programme, settings, running, FailureReason::TooFewCommits);
+		if running.commit_count < entry.settings.min_updates {
+			return Self::fail(programme, entry, running, FailureReason::TooFewCommits);
 		}
-		Self::seat_committee(programme, &settings, running)
+		Self::seat_committee(programme, &entry, running)
 	}
 
 	/// Availability is over when every update's fate is decided, or at the deadline.
-	fn close_availability(
-		programme: ProgrammeId,
-		settings: ProgrammeOf<T>,
-		mut running: RunningOf<T>,
-	) -> Step {
+	fn close_availability(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let seats = running.committee.len() as u32;
 		let quorum = two_thirds(seats);
 		let bitmaps: Vec<_> =
@@ -76,17 +71,17 @@ impl<T: Config> Pallet<T> {
 			return Step::NotDue;
 		}
 		if voted < quorum {
-			return Self::retry(programme, settings, running);
+			return Self::retry(programme, entry, running);
 		}
-		if bitmap::count(&included) < settings.min_updates {
-			return Self::fail(programme, settings, running, FailureReason::TooFewIncluded);
+		if bitmap::count(&included) < entry.settings.min_updates {
+			return Self::fail(programme, entry, running, FailureReason::TooFewIncluded);
 		}
 		running.included = BoundedVec::truncate_from(included);
-		Self::start_phase(programme, running, Phase::Aggregate, settings.schedule.aggregate)
+		Self::start_phase(programme, running, Phase::Aggregate, entry.settings.schedule.aggregate)
 	}
 
 	/// The aggregate window is over when all have committed, or at the deadline.
-	fn close_aggregate(programme: ProgrammeId, settings: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
+	fn close_aggregate(programme: ProgrammeId, entry: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
 		let seats = running.committee.len() as u32;
 		let committed =
 			(0..seats).filter(|seat| Members::<T>::get(programme, seat).commitment.is_some()).count() as u32;
@@ -94,14 +89,14 @@ impl<T: Config> Pallet<T> {
 			return Step::NotDue;
 		}
 		if committed < two_thirds(seats) {
-			return Self::retry(programme, settings, running);
+			return Self::retry(programme, entry, running);
 		}
-		Self::start_phase(programme, running, Phase::Reveal, settings.schedule.reveal)
+		Self::start_phase(programme, running, Phase::Reveal, entry.settings.schedule.reveal)
 	}
 
 	/// The reveal window is over when all who committed have revealed, or at the deadline. It does not close as soon as
 	/// two thirds agree: a member that is merely slower must not be recorded as silent.
-	fn close_reveal(programme: ProgrammeId, settings: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
+	fn close_reveal(programme: ProgrammeId, entry: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
 		let seats = running.committee.len() as u32;
 		let members: Vec<_> = (0..seats).map(|seat| Members::<T>::get(programme, seat)).collect();
 		let open = members.iter().any(|m| m.commitment.is_some() && m.revealed.is_none());
@@ -113,11 +108,11 @@ impl<T: Config> Pallet<T> {
 			members.iter().filter(|m| m.revealed.as_ref() == Some(hash)).count() as u32 >= quorum
 		});
 		match agreed {
-			None => Self::retry(programme, settings, running),
+			None => Self::retry(programme, entry, running),
 			Some(result) if pallet_provenance::Pallet::<T>::is_recorded(&result) => {
-				Self::fail(programme, settings, running, FailureReason::AlreadyRecorded)
+				Self::fail(programme, entry, running, FailureReason::AlreadyRecorded)
 			},
-			Some(result) => Self::finalise(programme, settings, running, result),
+			Some(result) => Self::finalise(programme, entry, running, result),
 		}
 	}
 
@@ -140,10 +135,10 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// Draws a committee for the round as it stands and starts its availability window.
-	fn seat_committee(programme: ProgrammeId, settings: &ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
+	fn seat_committee(programme: ProgrammeId, entry: &ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let candidates = Self::candidates();
 		let pool = candidates.len() as u32;
-		let seats = settings.committee_size;
+		let seats = entry.settings.committee_size;
 		if pool < seats {
 			return Step::NoCommittee;
 		}
@@ -161,7 +156,7 @@ impl<T: Config> Pallet<T> {
 		});
 		running.committee = committee;
 		running.included = BoundedVec::new();
-		Self::start_phase(programme, running, Phase::Availability, settings.schedule.availability);
+		Self::start_phase(programme, running, Phase::Availability, entry.settings.schedule.availability);
 		Step::Drew { candidates: pool, seats }
 	}
 
@@ -199,31 +194,31 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// The committee did not do its work: another one gets the same commits, or the round fails.
-	fn retry(programme: ProgrammeId, settings: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
+	fn retry(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let next = running.attempt.saturating_add(1);
-		let enough = Self::candidates().len() as u32 >= settings.committee_size;
+		let enough = Self::candidates().len() as u32 >= entry.settings.committee_size;
 		if next >= T::MaxAttempts::get() || !enough {
-			return Self::fail(programme, settings, running, FailureReason::NoAgreement);
+			return Self::fail(programme, entry, running, FailureReason::NoAgreement);
 		}
 		Self::dismiss(programme, &mut running, None);
 		running.attempt = next;
-		Self::seat_committee(programme, &settings, running)
+		Self::seat_committee(programme, &entry, running)
 	}
 
 	fn fail(
 		programme: ProgrammeId,
-		settings: ProgrammeOf<T>,
+		entry: ProgrammeOf<T>,
 		mut running: RunningOf<T>,
 		reason: FailureReason,
 	) -> Step {
 		let committee = Self::dismiss(programme, &mut running, None);
 		Self::deposit_event(Event::RoundFailed { programme, round: running.index, reason });
-		Self::settle(programme, settings, running, committee, Outcome::Failed(reason))
+		Self::settle(programme, entry, running, committee, Outcome::Failed(reason))
 	}
 
 	fn finalise(
 		programme: ProgrammeId,
-		mut settings: ProgrammeOf<T>,
+		mut entry: ProgrammeOf<T>,
 		mut running: RunningOf<T>,
 		result: ArtifactHash,
 	) -> Step {
@@ -243,11 +238,11 @@ impl<T: Config> Pallet<T> {
 			result,
 		);
 		let committee = Self::dismiss(programme, &mut running, Some(result));
-		Self::reward(programme, &settings, &included, &committee);
+		Self::reward(programme, &entry, &included, &committee);
 
-		settings.weights = result;
-		settings.weights_record = records.weights;
-		settings.finalised = settings.finalised.saturating_add(1);
+		entry.weights = result;
+		entry.weights_record = records.weights;
+		entry.finalised = entry.finalised.saturating_add(1);
 		Self::deposit_event(Event::RoundFinalised {
 			programme,
 			round: running.index,
@@ -255,21 +250,21 @@ impl<T: Config> Pallet<T> {
 			updates: records.updates.count,
 		});
 		let outcome = Outcome::Finalised { result, record: records.weights, updates: records.updates };
-		Self::settle(programme, settings, running, committee, outcome)
+		Self::settle(programme, entry, running, committee, outcome)
 	}
 
 	/// Points for a finalised round: to each included update its local steps, to each member that agreed the number of
 	/// updates it checked. Trainers and committee share the reward as the programme says.
 	fn reward(
 		programme: ProgrammeId,
-		settings: &ProgrammeOf<T>,
+		entry: &ProgrammeOf<T>,
 		included: &[CommitOfT<T>],
 		committee: &[(T::AccountId, MemberOutcome)],
 	) {
-		let total = settings.reward_per_round;
+		let total = entry.settings.reward_per_round;
 		// `committee_share` is at most 100, so neither the product's quotient nor the difference can go wrong.
-		let for_committee = (total / 100) * u128::from(settings.committee_share)
-			+ (total % 100) * u128::from(settings.committee_share) / 100;
+		let for_committee = (total / 100) * u128::from(entry.settings.committee_share)
+			+ (total % 100) * u128::from(entry.settings.committee_share) / 100;
 		let trainers: Vec<_> =
 			included.iter().map(|c| (c.producer.clone(), u128::from(c.local_steps))).collect();
 		let members: Vec<_> = committee
@@ -289,7 +284,7 @@ impl<T: Config> Pallet<T> {
 	/// Writes down what came of the round, removes what only a running round needs, and opens the next one.
 	fn settle(
 		programme: ProgrammeId,
-		mut settings: ProgrammeOf<T>,
+		mut entry: ProgrammeOf<T>,
 		running: RunningOf<T>,
 		committee: BoundedVec<(T::AccountId, MemberOutcome), T::MaxCommittee>,
 		outcome: Outcome,
@@ -316,112 +311,14 @@ impl<T: Config> Pallet<T> {
 				outcome,
 			},
 		);
-		if settings.finalised >= settings.rounds {
-			settings.state = ProgrammeState::Completed;
-			Programmes::<T>::insert(programme, settings);
+		if entry.finalised >= entry.settings.rounds {
+			entry.state = ProgrammeState::Completed;
+			Programmes::<T>::insert(programme, entry);
 			Self::deposit_event(Event::ProgrammeCompleted { programme });
 		} else {
-			Self::open_round(programme, settings);
+			Self::open_round(programme, entry);
 		}
 		step
-	}
-
-	/// Opens the round after the last settled one, or suspends the programme when its pot cannot pay for it.
-	pub(crate) fn open_round(programme: ProgrammeId, mut settings: ProgrammeOf<T>) -> Step {
-		if pallet_rewards::Pallet::<T>::pot_free(programme) < settings.reward_per_round {
-			if settings.state != ProgrammeState::Unfunded {
-				settings.state = ProgrammeState::Unfunded;
-				Self::deposit_event(Event::ProgrammeUnfunded { programme });
-			}
-			Programmes::<T>::insert(programme, settings);
-			return Step::NoFunds;
-		}
-		// Only now: `round` names a round that runs or ran, never one that waits for funds.
-		if Settled::<T>::contains_key(programme, settings.round) {
-			settings.round = settings.round.saturating_add(1);
-		}
-		settings.state = ProgrammeState::Open;
-		Running::<T>::insert(
-			programme,
-			RunningRound {
-				index: settings.round,
-				attempt: 0,
-				phase: Phase::Commit,
-				deadline: None,
-				opened: frame_system::Pallet::<T>::block_number(),
-				base: settings.weights,
-				base_record: settings.weights_record,
-				commit_count: 0,
-				committee: BoundedVec::new(),
-				included: BoundedVec::new(),
-			},
-		);
-		Self::deposit_event(Event::RoundOpened { programme, round: settings.round, base: settings.weights });
-		Programmes::<T>::insert(programme, settings);
-		Step::Moved
-	}
-
-	/// Opens a programme in the first block.
-	///
-	/// # Errors
-	/// Says which setting is wrong and what it may be.
-	pub(crate) fn open_at_genesis(genesis: &GenesisProgramme<BalanceOf<T>>) -> Result<(), String> {
-		let bounds = [
-			("committeeSize", genesis.committee_size, 1, T::MaxCommittee::get()),
-			("maxUpdates", genesis.max_updates, 1, T::MaxUpdates::get()),
-			("minUpdates", genesis.min_updates, genesis.rule.min_updates(), genesis.max_updates),
-			("targetUpdates", genesis.target_updates, genesis.min_updates, genesis.max_updates),
-			("maxSamples", genesis.max_samples, 1, u32::MAX),
-			("maxLocalSteps", genesis.max_local_steps, 1, u32::MAX),
-			("rounds", genesis.rounds, 1, u32::MAX),
-			("committeeShare", genesis.committee_share.into(), 0, 100),
-			("schedule.commit", genesis.schedule.commit, 1, u32::MAX),
-			("schedule.availability", genesis.schedule.availability, 1, u32::MAX),
-			("schedule.aggregate", genesis.schedule.aggregate, 1, u32::MAX),
-			("schedule.reveal", genesis.schedule.reveal, 1, u32::MAX),
-		];
-		for (name, value, low, high) in bounds {
-			if !(low..=high).contains(&value) {
-				return Err(format!("`{name}` is {value}, but must be from {low} to {high}"));
-			}
-		}
-		if let AggregationRule::TrimmedMean { trim } = genesis.rule {
-			if trim >= T::MaxUpdates::get() {
-				return Err(format!("`rule.trimmedMean.trim` is {trim}, more than a round has updates"));
-			}
-		}
-		let name = ProgrammeName::try_from(genesis.name.as_bytes().to_vec())
-			.map_err(|_| String::from("`name` is longer than 64 bytes"))?;
-		let programme = ProgrammeCount::<T>::get();
-		ProgrammeCount::<T>::put(programme.saturating_add(1));
-		pallet_rewards::Pallet::<T>::endow_at_genesis(programme, genesis.pot)
-			.map_err(|e| format!("`pot` cannot be endowed with {}: {e:?}", genesis.pot))?;
-		let weights_record =
-			pallet_provenance::Pallet::<T>::record_start(programme, genesis.config, genesis.genesis_weights);
-		let settings = Programme {
-			name,
-			state: ProgrammeState::Open,
-			config: genesis.config,
-			genesis_weights: genesis.genesis_weights,
-			weights: genesis.genesis_weights,
-			weights_record,
-			rule: genesis.rule,
-			schedule: genesis.schedule,
-			committee_size: genesis.committee_size,
-			min_updates: genesis.min_updates,
-			target_updates: genesis.target_updates,
-			max_updates: genesis.max_updates,
-			max_samples: genesis.max_samples,
-			max_local_steps: genesis.max_local_steps,
-			rounds: genesis.rounds,
-			finalised: 0,
-			round: 0,
-			reward_per_round: genesis.reward_per_round,
-			committee_share: genesis.committee_share,
-		};
-		Self::deposit_event(Event::ProgrammeOpened { programme });
-		Self::open_round(programme, settings);
-		Ok(())
 	}
 }
 

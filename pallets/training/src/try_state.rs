@@ -13,11 +13,11 @@ impl<T: Config> Pallet<T> {
 			"training: ProgrammeCount differs from the programmes"
 		);
 		for id in 0..count {
-			let settings = Programmes::<T>::get(id).ok_or("training: a programme's number is missing")?;
-			Self::check_programme(id, &settings)?;
-			Self::check_settled(id, &settings)?;
+			let entry = Programmes::<T>::get(id).ok_or("training: a programme's number is missing")?;
+			Self::check_programme(id, &entry)?;
+			Self::check_settled(id, &entry)?;
 			match Running::<T>::get(id) {
-				Some(running) => Self::check_running(id, &settings, &running)?,
+				Some(running) => Self::check_running(id, &entry, &running)?,
 				None => Self::check_leftovers(id)?,
 			}
 		}
@@ -27,30 +27,30 @@ impl<T: Config> Pallet<T> {
 		Self::check_pool()
 	}
 
-	fn check_programme(id: ProgrammeId, settings: &ProgrammeOf<T>) -> Result<(), TryRuntimeError> {
+	fn check_programme(id: ProgrammeId, entry: &ProgrammeOf<T>) -> Result<(), TryRuntimeError> {
 		ensure!(
-			Running::<T>::contains_key(id) == (settings.state == ProgrammeState::Open),
+			Running::<T>::contains_key(id) == (entry.state == ProgrammeState::Open),
 			"training: a round runs for a programme that is not open, or none for one that is"
 		);
 		ensure!(
-			(settings.finalised == settings.rounds) == (settings.state == ProgrammeState::Completed)
-				&& settings.finalised <= settings.rounds,
+			(entry.finalised == entry.settings.rounds) == (entry.state == ProgrammeState::Completed)
+				&& entry.finalised <= entry.settings.rounds,
 			"training: a programme's state does not fit its finalised rounds"
 		);
-		let record = pallet_provenance::Records::<T>::get(settings.weights_record)
+		let record = pallet_provenance::Records::<T>::get(entry.weights_record)
 			.ok_or("training: a programme's weights have no record")?;
 		ensure!(
-			record.artifact == settings.weights && record.programme == id,
+			record.artifact == entry.weights && record.programme == id,
 			"training: a programme's weights are not what their record says"
 		);
 		Ok(())
 	}
 
-	fn check_settled(id: ProgrammeId, settings: &ProgrammeOf<T>) -> Result<(), TryRuntimeError> {
+	fn check_settled(id: ProgrammeId, entry: &ProgrammeOf<T>) -> Result<(), TryRuntimeError> {
 		let settled = Settled::<T>::iter_prefix(id).count() as u32;
-		let open = u32::from(!Settled::<T>::contains_key(id, settings.round));
-		ensure!(settled + open == settings.round + 1, "training: a settled round is missing");
-		let (mut weights, mut finalised) = (settings.genesis_weights, 0);
+		let open = u32::from(!Settled::<T>::contains_key(id, entry.round));
+		ensure!(settled + open == entry.round + 1, "training: a settled round is missing");
+		let (mut weights, mut finalised) = (entry.settings.genesis_weights, 0);
 		for round in 0..settled {
 			let s = Settled::<T>::get(id, round).ok_or("training: a settled round's number is missing")?;
 			ensure!(s.base == weights, "training: a round does not start from the weights before it");
@@ -59,16 +59,17 @@ impl<T: Config> Pallet<T> {
 				finalised += 1;
 				weights = result;
 				ensure!(
-					updates.count == bitmap::count(&s.included) && updates.count >= settings.min_updates,
+					updates.count == bitmap::count(&s.included)
+						&& updates.count >= entry.settings.min_updates,
 					"training: a finalised round's updates are not those included"
 				);
-				let entry = pallet_provenance::Records::<T>::get(record)
+				let written = pallet_provenance::Records::<T>::get(record)
 					.ok_or("training: a finalised round has no record")?;
 				ensure!(
-					entry.artifact == result
-						&& entry.inputs == Some(updates)
-						&& entry.base == Some(s.base_record)
-						&& entry.round == Some(round),
+					written.artifact == result
+						&& written.inputs == Some(updates)
+						&& written.base == Some(s.base_record)
+						&& written.round == Some(round),
 					"training: a finalised round's record says something else"
 				);
 				let agreed = s.committee.iter().filter(|(_, o)| *o == MemberOutcome::Agreed).count() as u32;
@@ -78,23 +79,23 @@ impl<T: Config> Pallet<T> {
 				);
 			}
 		}
-		ensure!(finalised == settings.finalised, "training: the count of finalised rounds is wrong");
-		ensure!(weights == settings.weights, "training: the newest weights are not the last result");
+		ensure!(finalised == entry.finalised, "training: the count of finalised rounds is wrong");
+		ensure!(weights == entry.weights, "training: the newest weights are not the last result");
 		Ok(())
 	}
 
 	fn check_running(
 		id: ProgrammeId,
-		settings: &ProgrammeOf<T>,
+		entry: &ProgrammeOf<T>,
 		running: &RunningOf<T>,
 	) -> Result<(), TryRuntimeError> {
-		ensure!(running.index == settings.round, "training: another round runs than the programme says");
+		ensure!(running.index == entry.round, "training: another round runs than the programme says");
 		ensure!(
-			running.base == settings.weights && running.base_record == settings.weights_record,
+			running.base == entry.weights && running.base_record == entry.weights_record,
 			"training: a round does not start from the newest weights"
 		);
 		ensure!(running.attempt < T::MaxAttempts::get(), "training: too many attempts");
-		ensure!(running.commit_count <= settings.max_updates, "training: too many commits");
+		ensure!(running.commit_count <= entry.settings.max_updates, "training: too many commits");
 		ensure!(
 			Commits::<T>::iter_prefix(id).count() as u32 == running.commit_count
 				&& CommitOf::<T>::iter_prefix(id).count() as u32 == running.commit_count,
@@ -107,8 +108,8 @@ impl<T: Config> Pallet<T> {
 				"training: a device's commit is not indexed"
 			);
 			ensure!(
-				(1..=settings.max_samples).contains(&commit.samples)
-					&& (1..=settings.max_local_steps).contains(&commit.local_steps),
+				(1..=entry.settings.max_samples).contains(&commit.samples)
+					&& (1..=entry.settings.max_local_steps).contains(&commit.local_steps),
 				"training: a commit's work is out of bounds"
 			);
 		}
@@ -122,7 +123,7 @@ impl<T: Config> Pallet<T> {
 				ensure!(seats == 0 && running.attempt == 0, "training: a committee sits before it is drawn");
 			},
 			Phase::Availability | Phase::Aggregate | Phase::Reveal => {
-				ensure!(seats == settings.committee_size, "training: a committee has another size");
+				ensure!(seats == entry.settings.committee_size, "training: a committee has another size");
 			},
 			Phase::Finalised | Phase::Failed => return Err("training: a settled round runs".into()),
 		}
@@ -131,7 +132,7 @@ impl<T: Config> Pallet<T> {
 		if included {
 			ensure!(
 				bitmap::is_canonical(&running.included, running.commit_count)
-					&& bitmap::count(&running.included) >= settings.min_updates,
+					&& bitmap::count(&running.included) >= entry.settings.min_updates,
 				"training: the included set is malformed or too small"
 			);
 		}
@@ -151,7 +152,7 @@ impl<T: Config> Pallet<T> {
 			);
 		}
 		ensure!(
-			pallet_rewards::Pallet::<T>::pot_free(id) >= settings.reward_per_round,
+			pallet_rewards::Pallet::<T>::pot_free(id) >= entry.settings.reward_per_round,
 			"training: a round runs that the pot cannot pay for"
 		);
 		Ok(())

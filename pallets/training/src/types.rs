@@ -2,7 +2,7 @@
 
 use cairn_primitives::{
 	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
-	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, H256,
+	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, Settings, H256,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
@@ -13,52 +13,27 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
 extern crate alloc;
-use alloc::string::String;
+use alloc::{format, string::String};
 
-/// A programme's name, UTF-8, at most 64 bytes.
-pub type ProgrammeName = BoundedVec<u8, ConstU32<64>>;
-
-/// A training run that was approved.
+/// A training run that was approved: what was decided about it, and how far it has come.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Programme<Balance> {
-	/// What it is called.
-	pub name: ProgrammeName,
+pub struct Programme<Balance, BlockNumber> {
+	/// What binds its running round.
+	pub settings: Settings<Balance>,
+	/// What was decided since and binds from the next round on.
+	pub next: Option<Settings<Balance>>,
 	/// Whether it runs.
 	pub state: ProgrammeState,
-	/// Its training configuration.
-	pub config: ArtifactHash,
-	/// The weights it started from.
-	pub genesis_weights: ArtifactHash,
+	/// The block that paused it, while it is paused.
+	pub paused_at: Option<BlockNumber>,
 	/// The newest weights.
 	pub weights: ArtifactHash,
 	/// The record of the newest weights.
 	pub weights_record: RecordId,
-	/// How updates are aggregated.
-	pub rule: AggregationRule,
-	/// The windows of a round, in blocks.
-	pub schedule: Schedule,
-	/// Aggregators drawn for a round.
-	pub committee_size: u32,
-	/// The least updates a round needs.
-	pub min_updates: u32,
-	/// The number of commits at which the commit window closes early.
-	pub target_updates: u32,
-	/// The most updates a round takes.
-	pub max_updates: u32,
-	/// The most samples an update may declare.
-	pub max_samples: u32,
-	/// The most local steps an update may declare.
-	pub max_local_steps: u32,
-	/// Rounds to finalise.
-	pub rounds: u32,
 	/// Rounds finalised.
 	pub finalised: u32,
 	/// The number of the running round, or of the last one.
 	pub round: RoundIndex,
-	/// What a finalised round pays, in plancks.
-	pub reward_per_round: Balance,
-	/// The part of that which the committee shares, in per cent.
-	pub committee_share: u8,
 }
 
 /// A round while it runs.
@@ -221,6 +196,9 @@ pub struct GenesisProgramme<Balance> {
 	pub schedule: Schedule,
 	/// Aggregators drawn for a round.
 	pub committee_size: u32,
+	/// Aggregators drawn for the audit of a disputed round; one more than twice the committee when it is not said.
+	#[serde(default)]
+	pub audit_size: Option<u32>,
 	/// The least updates a round needs.
 	pub min_updates: u32,
 	/// The number of commits at which the commit window closes early.
@@ -238,10 +216,59 @@ pub struct GenesisProgramme<Balance> {
 	/// The part of that which the committee shares, in per cent.
 	#[serde(default = "default_committee_share")]
 	pub committee_share: u8,
+	/// The licence that the model is published under, an SPDX identifier of at most 32 bytes.
+	#[serde(default)]
+	pub licence: String,
+	/// What kind of data it is trained on, at most 32 bytes.
+	#[serde(default)]
+	pub data_category: String,
+	/// What one finalised round may cost a participant in differential privacy, in thousandths of epsilon; null when no
+	/// guarantee is given.
+	#[serde(default)]
+	pub epsilon_per_round: Option<u32>,
+	/// What a challenger puts at stake, in plancks.
+	#[serde(default)]
+	pub challenge_bond: Balance,
 	/// What the pot is endowed with for rounds to spend, in plancks; the existential deposit comes on top.
 	pub pot: Balance,
 }
 
 fn default_committee_share() -> u8 {
 	10
+}
+
+impl<Balance: Clone> GenesisProgramme<Balance> {
+	/// What was decided about it, in the form that the chain keeps.
+	///
+	/// # Errors
+	/// Names the text that is too long.
+	pub fn settings(&self) -> Result<Settings<Balance>, String> {
+		fn text<const N: u32>(field: &str, text: &str) -> Result<BoundedVec<u8, ConstU32<N>>, String> {
+			BoundedVec::try_from(text.as_bytes().to_vec())
+				.map_err(|_| format!("`{field}` has {} bytes, but must have at most {N}", text.len()))
+		}
+		Ok(Settings {
+			name: text("name", &self.name)?,
+			config: self.config,
+			genesis_weights: self.genesis_weights,
+			rule: self.rule,
+			schedule: self.schedule,
+			committee_size: self.committee_size,
+			audit_size: self
+				.audit_size
+				.unwrap_or_else(|| self.committee_size.saturating_mul(2).saturating_add(1)),
+			min_updates: self.min_updates,
+			target_updates: self.target_updates,
+			max_updates: self.max_updates,
+			max_samples: self.max_samples,
+			max_local_steps: self.max_local_steps,
+			rounds: self.rounds,
+			reward_per_round: self.reward_per_round.clone(),
+			committee_share: self.committee_share,
+			licence: text("licence", &self.licence)?,
+			data_category: text("dataCategory", &self.data_category)?,
+			epsilon_per_round: self.epsilon_per_round,
+			challenge_bond: self.challenge_bond.clone(),
+		})
+	}
 }
