@@ -2,6 +2,7 @@
 
 use crate::{
 	AggregationRule, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordRange, RoundIndex, Schedule,
+	H256,
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -44,8 +45,14 @@ pub enum Phase {
 	Availability,
 	/// The committee computes the aggregate and commits to it.
 	Aggregate,
-	/// The committee reveals the aggregate's hash.
+	/// The committee reveals the aggregate's hash and the updates' quality.
 	Reveal,
+	/// The committee agreed; anyone can dispute the result.
+	Challenge,
+	/// The result is disputed; an audit committee computes it again and commits to it.
+	AuditAggregate,
+	/// The audit committee reveals what it computed.
+	AuditReveal,
 	/// The next weights are recorded.
 	Finalised,
 	/// Nothing came of it; nothing was paid.
@@ -68,6 +75,8 @@ pub enum FailureReason {
 	AlreadyRecorded,
 	/// Governance closed the programme while the round ran.
 	ProgrammeClosed,
+	/// The result was challenged, and no two thirds of the audit committee agreed on one.
+	NoVerdict,
 }
 
 /// A programme.
@@ -177,6 +186,36 @@ pub enum MemberOutcome {
 	Dissented,
 	/// It revealed nothing.
 	Silent,
+	/// It revealed what two thirds revealed, and an audit overturned that.
+	Overturned,
+}
+
+/// What an audit came to.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum Verdict {
+	/// The audit came to the disputed result: the challenger was wrong.
+	Upheld,
+	/// The audit came to another result, which was finalised: the challenger was right to dispute.
+	Overturned,
+	/// No two thirds of the audit committee agreed; the round failed.
+	None,
+}
+
+/// A challenge of a round's result.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct ChallengeInfo<AccountId> {
+	/// Who challenged.
+	pub challenger: AccountId,
+	/// What it says the next weights are; the agreed ones when it disputes the updates' quality.
+	pub claimed: ArtifactHash,
+	/// The audit committee. Its members' acts are kept while the round runs.
+	pub committee: Vec<MemberInfo<AccountId>>,
+	/// What came of it, once the round is settled.
+	pub verdict: Option<Verdict>,
 }
 
 /// What a committee member has done in the running attempt.
@@ -192,6 +231,9 @@ pub struct MemberInfo<AccountId> {
 	pub committed: bool,
 	/// The aggregate it revealed.
 	pub revealed: Option<ArtifactHash>,
+	/// The digest of the quality it revealed: [`crate::round::quality_digest`].
+	#[cfg_attr(feature = "serde", serde(default))]
+	pub quality: Option<H256>,
 	/// How it did, once the round is settled.
 	pub outcome: Option<MemberOutcome>,
 }
@@ -221,13 +263,19 @@ pub struct RoundInfo<AccountId, BlockNumber> {
 	pub commit_count: u32,
 	/// The commits, in canonical order. Empty once the round is settled; then the records tell.
 	pub commits: Vec<CommitInfo<AccountId>>,
-	/// The committee. Its members' acts are kept while the round runs.
+	/// The committee; not the auditors. Its members' acts are kept while the round runs.
 	pub committee: Vec<MemberInfo<AccountId>>,
 	/// Which commits are included, as a bitmap; empty before availability is settled.
 	#[cfg_attr(feature = "serde", serde(with = "crate::text::hex_bytes"))]
 	pub included: Vec<u8>,
-	/// The agreed next weights.
+	/// The agreed next weights. Final when the round is finalised; before, a challenge can still overturn them.
 	pub result: Option<ArtifactHash>,
+	/// The digest of the included updates' quality that was agreed on: [`crate::round::quality_digest`].
+	#[cfg_attr(feature = "serde", serde(default))]
+	pub quality: Option<H256>,
+	/// The challenge of the result, if there is or was one.
+	#[cfg_attr(feature = "serde", serde(default))]
+	pub challenge: Option<ChallengeInfo<AccountId>>,
 	/// Their record.
 	pub result_record: Option<RecordId>,
 	/// The records of the included updates.
@@ -312,6 +360,7 @@ mod tests {
 			bitmap: Some(alloc::vec![1, 255]),
 			committed: true,
 			revealed: Some(H256([7; 32])),
+			quality: Some(H256([8; 32])),
 			outcome: None,
 		};
 		let json = serde_json::to_value(&member).expect("serialises");

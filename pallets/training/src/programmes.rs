@@ -205,6 +205,7 @@ impl<T: Config> Pallet<T> {
 				commit_count: 0,
 				committee: BoundedVec::new(),
 				included: BoundedVec::new(),
+				agreed: None,
 			},
 		);
 		Self::deposit_event(Event::RoundOpened { programme, round: entry.round, base: entry.weights });

@@ -5,9 +5,7 @@
 
 use super::*;
 use alloc::vec::Vec;
-use frame_support::storage::with_storage_layer;
-use pallet_provenance::IncludedUpdate;
-use sp_io::hashing::blake2_256;
+use cairn_primitives::round::Revealed;
 
 /// What [`Pallet::progress`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,8 +20,11 @@ pub(crate) enum Step {
 	Moved,
 	/// A committee of `seats` was drawn from a pool of `candidates`.
 	Drew { candidates: u32, seats: u32 },
-	/// The round is settled.
-	Settled { updates: u32, seats: u32 },
+	/// Inclusion was settled over `updates` commits by a committee of `seats`.
+	Included { updates: u32, seats: u32 },
+	/// The round is settled; `seats` counts the members of all committees that had a part in it, and `candidates` the
+	/// pool if another committee was looked for first.
+	Settled { candidates: u32, updates: u32, seats: u32 },
 }
 
 impl<T: Config> Pallet<T> {
@@ -36,8 +37,9 @@ impl<T: Config> Pallet<T> {
 		match running.phase {
 			Phase::Commit => Self::close_commit(programme, entry, running),
 			Phase::Availability => Self::close_availability(programme, entry, running),
-			Phase::Aggregate => Self::close_aggregate(programme, entry, running),
-			Phase::Reveal => Self::close_reveal(programme, entry, running),
+			Phase::Aggregate | Phase::AuditAggregate => Self::close_aggregate(programme, entry, running),
+			Phase::Reveal | Phase::AuditReveal => Self::close_reveal(programme, entry, running),
+			Phase::Challenge => Self::close_challenge_window(programme, entry, running),
 			// Settled rounds do not run.
 			Phase::Finalised | Phase::Failed => Step::NotDue,
 		}
@@ -51,7 +53,11 @@ impl<T: Config> Pallet<T> {
 		if running.commit_count < entry.settings.min_updates {
 			return Self::fail(programme, entry, running, FailureReason::TooFewCommits);
 		}
-		Self::seat_committee(programme, &entry, running)
+		let lottery = Self::lottery(b"cairn/committee", programme, running.index, running.attempt);
+		if lottery.size() < entry.settings.committee_size {
+			return Step::NoCommittee;
+		}
+		Self::seat_committee(programme, &entry, running, lottery)
 	}
 
 	/// Availability is over when every update's fate is decided, or at the deadline.
@@ -77,7 +83,9 @@ impl<T: Config> Pallet<T> {
 			return Self::fail(programme, entry, running, FailureReason::TooFewIncluded);
 		}
 		running.included = BoundedVec::truncate_from(included);
-		Self::start_phase(programme, running, Phase::Aggregate, entry.settings.schedule.aggregate)
+		let updates = running.commit_count;
+		Self::start_phase(programme, running, Phase::Aggregate, entry.settings.schedule.aggregate);
+		Step::Included { updates, seats }
 	}
 
 	/// The aggregate window is over when all have committed, or at the deadline.
@@ -88,35 +96,61 @@ impl<T: Config> Pallet<T> {
 		if committed < seats && !Self::is_past(running.deadline) {
 			return Step::NotDue;
 		}
-		if committed < two_thirds(seats) {
-			return Self::retry(programme, entry, running);
+		let audit = running.phase == Phase::AuditAggregate;
+		let next = if audit { Phase::AuditReveal } else { Phase::Reveal };
+		match (committed >= two_thirds(seats), audit) {
+			(true, _) => Self::start_phase(programme, running, next, entry.settings.schedule.reveal),
+			(false, false) => Self::retry(programme, entry, running),
+			(false, true) => Self::fail(programme, entry, running, FailureReason::NoVerdict),
 		}
-		Self::start_phase(programme, running, Phase::Reveal, entry.settings.schedule.reveal)
 	}
 
 	/// The reveal window is over when all who committed have revealed, or at the deadline. It does not close as soon as
 	/// two thirds agree: a member that is merely slower must not be recorded as silent.
-	fn close_reveal(programme: ProgrammeId, entry: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
+	fn close_reveal(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let seats = running.committee.len() as u32;
 		let members: Vec<_> = (0..seats).map(|seat| Members::<T>::get(programme, seat)).collect();
 		let open = members.iter().any(|m| m.commitment.is_some() && m.revealed.is_none());
 		if open && !Self::is_past(running.deadline) {
 			return Step::NotDue;
 		}
-		let quorum = two_thirds(seats);
-		let agreed = members.iter().filter_map(|m| m.revealed).find(|hash| {
-			members.iter().filter(|m| m.revealed.as_ref() == Some(hash)).count() as u32 >= quorum
-		});
-		match agreed {
-			None => Self::retry(programme, entry, running),
-			Some(result) if pallet_provenance::Pallet::<T>::is_recorded(&result) => {
-				Self::fail(programme, entry, running, FailureReason::AlreadyRecorded)
+		let revealed: Vec<Revealed> = members.iter().filter_map(|m| m.revealed).collect();
+		let agreed = revealed
+			.iter()
+			.find(|it| revealed.iter().filter(|other| other == it).count() as u32 >= two_thirds(seats));
+		match (agreed, running.phase == Phase::AuditReveal) {
+			(None, false) => Self::retry(programme, entry, running),
+			(None, true) => Self::fail(programme, entry, running, FailureReason::NoVerdict),
+			(Some(agreed), true) => Self::finalise(programme, entry, running, *agreed),
+			(Some(agreed), false) => {
+				running.agreed = Some(*agreed);
+				let window = entry.settings.schedule.challenge;
+				// What cannot be recorded need not be disputed.
+				if window == 0 || pallet_provenance::Pallet::<T>::is_recorded(&agreed.result) {
+					Self::finalise(programme, entry, running, *agreed)
+				} else {
+					Self::start_phase(programme, running, Phase::Challenge, window)
+				}
 			},
-			Some(result) => Self::finalise(programme, entry, running, result),
 		}
 	}
 
-	fn start_phase(programme: ProgrammeId, mut running: RunningOf<T>, phase: Phase, window: u32) -> Step {
+	/// The challenge window is over at its deadline, and nobody disputed the result.
+	fn close_challenge_window(programme: ProgrammeId, entry: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
+		match running.agreed {
+			Some(agreed) if Self::is_past(running.deadline) => {
+				Self::finalise(programme, entry, running, agreed)
+			},
+			_ => Step::NotDue,
+		}
+	}
+
+	pub(crate) fn start_phase(
+		programme: ProgrammeId,
+		mut running: RunningOf<T>,
+		phase: Phase,
+		window: u32,
+	) -> Step {
 		let deadline = Self::block_after(window);
 		running.phase = phase;
 		running.deadline = Some(deadline);
@@ -126,215 +160,56 @@ impl<T: Config> Pallet<T> {
 		Step::Moved
 	}
 
-	/// The enlisted aggregators that can be drawn now: those whose device is active.
-	fn candidates() -> Vec<T::AccountId> {
-		Aggregators::<T>::get()
-			.into_iter()
-			.filter(|a| pallet_hardware::Pallet::<T>::active_device(a).is_some())
-			.collect()
+	/// Draws a committee for the round as it stands, from candidates that suffice, and starts its availability window.
+	pub(crate) fn seat_committee(
+		programme: ProgrammeId,
+		entry: &ProgrammeOf<T>,
+		mut running: RunningOf<T>,
+		lottery: Lottery<T::AccountId>,
+	) -> Step {
+		let seats = entry.settings.committee_size;
+		let candidates = Aggregators::<T>::decode_len().unwrap_or_default() as u32;
+		Self::take_seats(programme, &mut running, lottery.draw(seats));
+		running.included = BoundedVec::new();
+		Self::start_phase(programme, running, Phase::Availability, entry.settings.schedule.availability);
+		Step::Drew { candidates, seats }
 	}
 
-	/// Draws a committee for the round as it stands and starts its availability window.
-	fn seat_committee(programme: ProgrammeId, entry: &ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
-		let candidates = Self::candidates();
-		let pool = candidates.len() as u32;
-		let seats = entry.settings.committee_size;
-		if pool < seats {
-			return Step::NoCommittee;
-		}
-		let subject = (b"cairn/committee", programme, running.index, running.attempt).encode();
-		let (seed, _) = T::Randomness::random(&subject);
-		let committee = BoundedVec::truncate_from(draw(seed, candidates, seats));
+	/// Gives the round's seats to those who were drawn, and keeps their bonds where they are.
+	pub(crate) fn take_seats(programme: ProgrammeId, running: &mut RunningOf<T>, drawn: Vec<T::AccountId>) {
+		// At most `MaxCommittee` are drawn: `Pallet::check_settings` bounds the committee and the audit.
+		let committee = BoundedVec::truncate_from(drawn);
 		for member in &committee {
 			Serving::<T>::mutate(member, |n| n.saturating_inc());
 		}
+		running.committee = committee;
 		Self::deposit_event(Event::CommitteeDrawn {
 			programme,
 			round: running.index,
 			attempt: running.attempt,
-			members: committee.clone(),
+			members: running.committee.clone(),
 		});
-		running.committee = committee;
-		running.included = BoundedVec::new();
-		Self::start_phase(programme, running, Phase::Availability, entry.settings.schedule.availability);
-		Step::Drew { candidates: pool, seats }
-	}
-
-	/// Ends an attempt: the committee is free again and what it did is forgotten. Returns how each member did; without
-	/// an agreed result, nobody agreed.
-	fn dismiss(
-		programme: ProgrammeId,
-		running: &mut RunningOf<T>,
-		result: Option<ArtifactHash>,
-	) -> BoundedVec<(T::AccountId, MemberOutcome), T::MaxCommittee> {
-		let committee = core::mem::take(&mut running.committee);
-		let mut outcomes = Vec::with_capacity(committee.len());
-		for (seat, account) in committee.into_iter().enumerate() {
-			let member = Members::<T>::take(programme, seat as u32);
-			let outcome = match member.revealed {
-				None => MemberOutcome::Silent,
-				Some(hash) if Some(hash) == result => MemberOutcome::Agreed,
-				Some(_) => MemberOutcome::Dissented,
-			};
-			Serving::<T>::mutate_exists(&account, |n| {
-				*n = n.and_then(|n| n.checked_sub(1)).filter(|n| *n > 0);
-			});
-			if outcome != MemberOutcome::Agreed {
-				Self::deposit_event(Event::MemberFaulted {
-					programme,
-					round: running.index,
-					attempt: running.attempt,
-					member: account.clone(),
-					outcome,
-				});
-			}
-			outcomes.push((account, outcome));
-		}
-		BoundedVec::truncate_from(outcomes)
 	}
 
 	/// The committee did not do its work: another one gets the same commits, or the round fails.
 	fn retry(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let next = running.attempt.saturating_add(1);
-		let enough = Self::candidates().len() as u32 >= entry.settings.committee_size;
-		if next >= T::MaxAttempts::get() || !enough {
+		if next >= T::MaxAttempts::get() {
 			return Self::fail(programme, entry, running, FailureReason::NoAgreement);
 		}
-		Self::dismiss(programme, &mut running, None);
+		let lottery = Self::lottery(b"cairn/committee", programme, running.index, next);
+		if lottery.size() < entry.settings.committee_size {
+			let looked = Aggregators::<T>::decode_len().unwrap_or_default() as u32;
+			return match Self::fail(programme, entry, running, FailureReason::NoAgreement) {
+				Step::Settled { updates, seats, .. } => Step::Settled { candidates: looked, updates, seats },
+				step => step,
+			};
+		}
+		let (round, attempt) = (running.index, running.attempt);
+		let members = Self::dismiss(programme, &mut running);
+		let nothing = Judgement { settled: None, overturned: None, blame: Blame::Record };
+		Self::judge(programme, round, attempt, members, &nothing);
 		running.attempt = next;
-		Self::seat_committee(programme, &entry, running)
+		Self::seat_committee(programme, &entry, running, lottery)
 	}
-
-	fn fail(
-		programme: ProgrammeId,
-		entry: ProgrammeOf<T>,
-		mut running: RunningOf<T>,
-		reason: FailureReason,
-	) -> Step {
-		let committee = Self::dismiss(programme, &mut running, None);
-		Self::deposit_event(Event::RoundFailed { programme, round: running.index, reason });
-		Self::settle(programme, entry, running, committee, Outcome::Failed(reason))
-	}
-
-	fn finalise(
-		programme: ProgrammeId,
-		mut entry: ProgrammeOf<T>,
-		mut running: RunningOf<T>,
-		result: ArtifactHash,
-	) -> Step {
-		let included: Vec<_> = (0..running.commit_count)
-			.filter(|i| bitmap::get(&running.included, *i))
-			.filter_map(|i| Commits::<T>::get(programme, i))
-			.collect();
-		let updates = included
-			.iter()
-			.map(|c| IncludedUpdate { producer: c.producer.clone(), device: c.device, artifact: c.artifact })
-			.collect();
-		let records = pallet_provenance::Pallet::<T>::record_round(
-			programme,
-			running.index,
-			running.base_record,
-			updates,
-			result,
-		);
-		let committee = Self::dismiss(programme, &mut running, Some(result));
-		Self::reward(programme, &entry, &included, &committee);
-
-		entry.weights = result;
-		entry.weights_record = records.weights;
-		entry.finalised = entry.finalised.saturating_add(1);
-		Self::deposit_event(Event::RoundFinalised {
-			programme,
-			round: running.index,
-			result,
-			updates: records.updates.count,
-		});
-		let outcome = Outcome::Finalised { result, record: records.weights, updates: records.updates };
-		Self::settle(programme, entry, running, committee, outcome)
-	}
-
-	/// Points for a finalised round: to each included update its local steps, to each member that agreed the number of
-	/// updates it checked. Trainers and committee share the reward as the programme says.
-	fn reward(
-		programme: ProgrammeId,
-		entry: &ProgrammeOf<T>,
-		included: &[CommitOfT<T>],
-		committee: &[(T::AccountId, MemberOutcome)],
-	) {
-		let total = entry.settings.reward_per_round;
-		// `committee_share` is at most 100, so neither the product's quotient nor the difference can go wrong.
-		let for_committee = (total / 100) * u128::from(entry.settings.committee_share)
-			+ (total % 100) * u128::from(entry.settings.committee_share) / 100;
-		let trainers: Vec<_> =
-			included.iter().map(|c| (c.producer.clone(), u128::from(c.local_steps))).collect();
-		let members: Vec<_> = committee
-			.iter()
-			.filter(|(_, outcome)| *outcome == MemberOutcome::Agreed)
-			.map(|(account, _)| (account.clone(), included.len() as u128))
-			.collect();
-		let paid = with_storage_layer(|| {
-			pallet_rewards::Pallet::<T>::accrue(programme, total.saturating_sub(for_committee), &trainers)?;
-			pallet_rewards::Pallet::<T>::accrue(programme, for_committee, &members)
-		});
-		// The round opened only because the free pot covered the reward, and nothing but rounds takes from it. Should it
-		// fail all the same, the model must not be lost with the pay.
-		frame_support::defensive_assert!(paid.is_ok());
-	}
-
-	/// Writes down what came of the round, removes what only a running round needs, and opens the next one.
-	fn settle(
-		programme: ProgrammeId,
-		mut entry: ProgrammeOf<T>,
-		running: RunningOf<T>,
-		committee: BoundedVec<(T::AccountId, MemberOutcome), T::MaxCommittee>,
-		outcome: Outcome,
-	) -> Step {
-		for index in 0..running.commit_count {
-			if let Some(commit) = Commits::<T>::take(programme, index) {
-				CommitOf::<T>::remove(programme, commit.device);
-			}
-		}
-		Running::<T>::remove(programme);
-		let step = Step::Settled { updates: running.commit_count, seats: committee.len() as u32 };
-		Settled::<T>::insert(
-			programme,
-			running.index,
-			SettledRound {
-				attempt: running.attempt,
-				opened: running.opened,
-				settled: frame_system::Pallet::<T>::block_number(),
-				base: running.base,
-				base_record: running.base_record,
-				commit_count: running.commit_count,
-				committee,
-				included: running.included,
-				outcome,
-			},
-		);
-		if entry.finalised >= entry.settings.rounds {
-			entry.state = ProgrammeState::Completed;
-			Programmes::<T>::insert(programme, entry);
-			Self::deposit_event(Event::ProgrammeCompleted { programme });
-		} else {
-			Self::open_round(programme, entry);
-		}
-		step
-	}
-}
-
-/// `seats` different candidates, every set in every order equally likely: a Fisher-Yates shuffle cut short, its choices
-/// drawn from BLAKE2 over the seed. A choice among at most 2³² from 64 bits is biased by less than 2⁻³².
-pub(crate) fn draw<A>(seed: H256, mut candidates: Vec<A>, seats: u32) -> Vec<A> {
-	let n = candidates.len();
-	let seats = (seats as usize).min(n);
-	for i in 0..seats {
-		let hash = blake2_256(&(seed, i as u32).encode());
-		let word =
-			u64::from_le_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]);
-		// `i < n`, so the divisor is at least one.
-		let j = i.saturating_add((word % (n.saturating_sub(i) as u64)) as usize);
-		candidates.swap(i, j);
-	}
-	candidates.truncate(seats);
-	candidates
 }

@@ -1,8 +1,9 @@
 //! What the pallet stores.
 
 use cairn_primitives::{
-	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
-	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, Settings, H256,
+	round::Revealed,
+	views::{FailureReason, MemberOutcome, Phase, ProgrammeState, Verdict},
+	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, SiteId, Settings, H256,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
@@ -61,7 +62,7 @@ where
 	pub index: RoundIndex,
 	/// Which committee this is, from 0.
 	pub attempt: u32,
-	/// Where it stands: one of the first four phases.
+	/// Where it stands: not yet settled.
 	pub phase: Phase,
 	/// The last block at which the phase takes what it waits for.
 	pub deadline: Option<BlockNumber>,
@@ -73,10 +74,12 @@ where
 	pub base_record: RecordId,
 	/// Updates committed.
 	pub commit_count: u32,
-	/// The members, by seat. Empty until drawn.
+	/// The members of the committee at work, by seat: during an audit, the auditors. Empty until drawn.
 	pub committee: BoundedVec<AccountId, MaxCommittee>,
 	/// The included updates, as a bitmap over commits. Empty until settled.
 	pub included: BoundedVec<u8, MaxBitmap>,
+	/// What two thirds of the committee agreed on, while it can be challenged and while it is audited.
+	pub agreed: Option<Revealed>,
 }
 
 /// An update's commit in the running round.
@@ -86,6 +89,8 @@ pub struct Commit<AccountId> {
 	pub producer: AccountId,
 	/// Its device.
 	pub device: DeviceId,
+	/// Where the device stood when it committed: the cap on a site's share counts it there.
+	pub site: SiteId,
 	/// The update.
 	pub artifact: ArtifactHash,
 	/// Declared samples.
@@ -113,8 +118,8 @@ pub struct MemberState<MaxBitmap: Get<u32>> {
 	pub bitmap: Option<BoundedVec<u8, MaxBitmap>>,
 	/// Its commitment to an aggregate.
 	pub commitment: Option<H256>,
-	/// The aggregate it revealed.
-	pub revealed: Option<ArtifactHash>,
+	/// What it revealed.
+	pub revealed: Option<Revealed>,
 }
 
 impl<MaxBitmap: Get<u32>> Default for MemberState<MaxBitmap> {
@@ -156,12 +161,86 @@ where
 	pub base_record: RecordId,
 	/// Updates committed.
 	pub commit_count: u32,
-	/// The last committee and how each member did.
+	/// The last committee before any audit, and how each member did.
 	pub committee: BoundedVec<(AccountId, MemberOutcome), MaxCommittee>,
 	/// The included updates, as a bitmap over commits.
 	pub included: BoundedVec<u8, MaxBitmap>,
+	/// The audit, if its result was challenged.
+	pub audit: Option<Audit<AccountId, MaxCommittee>>,
 	/// What came of it.
 	pub outcome: Outcome,
+}
+
+/// An aggregator in the pool.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Aggregator<AccountId, BlockNumber> {
+	/// Who.
+	pub account: AccountId,
+	/// The block that enlisted it. It can be drawn only with randomness that became known later.
+	pub since: BlockNumber,
+	/// Its tickets in the draw, by its bond when it enlisted.
+	pub tickets: u32,
+}
+
+/// A result that is disputed.
+#[derive(
+	CloneNoBound,
+	PartialEqNoBound,
+	EqNoBound,
+	DebugNoBound,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+)]
+#[scale_info(skip_type_params(MaxCommittee))]
+#[codec(mel_bound(AccountId: MaxEncodedLen, Balance: MaxEncodedLen))]
+pub struct Dispute<AccountId, Balance, MaxCommittee>
+where
+	AccountId: Clone + PartialEq + Eq + core::fmt::Debug,
+	Balance: Clone + PartialEq + Eq + core::fmt::Debug,
+	MaxCommittee: Get<u32>,
+{
+	/// Who disputes it.
+	pub challenger: AccountId,
+	/// What it says the next weights are. The agreed ones when it disputes the quality.
+	pub claimed: ArtifactHash,
+	/// What it put at stake, in plancks.
+	pub bond: Balance,
+	/// The attempt of those who agreed.
+	pub attempt: u32,
+	/// The committee that agreed on the result, by seat, and what each member revealed.
+	pub panel: BoundedVec<(AccountId, Option<Revealed>), MaxCommittee>,
+}
+
+/// What stays of an audit.
+#[derive(
+	CloneNoBound,
+	PartialEqNoBound,
+	EqNoBound,
+	DebugNoBound,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+)]
+#[scale_info(skip_type_params(MaxCommittee))]
+#[codec(mel_bound(AccountId: MaxEncodedLen))]
+pub struct Audit<AccountId, MaxCommittee>
+where
+	AccountId: Clone + PartialEq + Eq + core::fmt::Debug,
+	MaxCommittee: Get<u32>,
+{
+	/// Who challenged.
+	pub challenger: AccountId,
+	/// What it said the next weights are.
+	pub claimed: ArtifactHash,
+	/// What came of it.
+	pub verdict: Verdict,
+	/// The auditors, and how each of them did.
+	pub committee: BoundedVec<(AccountId, MemberOutcome), MaxCommittee>,
 }
 
 /// What came of a round.
@@ -171,7 +250,9 @@ pub enum Outcome {
 	Finalised {
 		/// The next weights.
 		result: ArtifactHash,
-		/// Their record.
+		/// The digest of the included updates' quality.
+		quality: H256,
+		/// The record of the next weights.
 		record: RecordId,
 		/// The records of the included updates.
 		updates: RecordRange,

@@ -60,7 +60,7 @@ impl<T: Config> Pallet<T> {
 				})
 			})
 			.collect();
-		let committee = (0..)
+		let at_work: Vec<_> = (0..)
 			.zip(r.committee)
 			.map(|(seat, account)| {
 				let member = Members::<T>::get(programme, seat);
@@ -68,11 +68,27 @@ impl<T: Config> Pallet<T> {
 					account,
 					bitmap: member.bitmap.map(|b| b.into_inner()),
 					committed: member.commitment.is_some(),
-					revealed: member.revealed,
+					revealed: member.revealed.map(|r| r.result),
+					quality: member.revealed.map(|r| r.quality),
 					outcome: None,
 				}
 			})
 			.collect();
+		let (committee, challenge) = match Disputes::<T>::get(programme) {
+			None => (at_work, None),
+			Some(Dispute { challenger, claimed, panel, .. }) => {
+				let panel = panel.into_iter().map(|(account, revealed)| MemberInfo {
+					account,
+					bitmap: None,
+					committed: revealed.is_some(),
+					revealed: revealed.map(|r| r.result),
+					quality: revealed.map(|r| r.quality),
+					outcome: None,
+				});
+				let challenge = ChallengeInfo { challenger, claimed, committee: at_work, verdict: None };
+				(panel.collect(), Some(challenge))
+			},
+		};
 		Some(RoundInfo {
 			programme,
 			index: r.index,
@@ -86,7 +102,9 @@ impl<T: Config> Pallet<T> {
 			commits,
 			committee,
 			included: r.included.into_inner(),
-			result: None,
+			result: r.agreed.map(|a| a.result),
+			quality: r.agreed.map(|a| a.quality),
+			challenge,
 			result_record: None,
 			updates: None,
 			failure: None,
@@ -101,12 +119,29 @@ impl<T: Config> Pallet<T> {
 		let Some(s) = Settled::<T>::get(programme, index) else {
 			return Self::current_round(programme).filter(|r| r.index == index);
 		};
-		let (phase, result, result_record, updates, failure) = match s.outcome {
-			Outcome::Finalised { result, record, updates } => {
-				(Phase::Finalised, Some(result), Some(record), Some(updates), None)
+		let (phase, settled, result_record, updates, failure) = match s.outcome {
+			Outcome::Finalised { result, quality, record, updates } => {
+				(Phase::Finalised, Some(Revealed { result, quality }), Some(record), Some(updates), None)
 			},
 			Outcome::Failed(reason) => (Phase::Failed, None, None, None, Some(reason)),
 		};
+		let member = |(account, outcome)| {
+			let revealed = settled.filter(|_| outcome == MemberOutcome::Agreed);
+			MemberInfo {
+				account,
+				bitmap: None,
+				committed: outcome != MemberOutcome::Silent,
+				revealed: revealed.map(|r| r.result),
+				quality: revealed.map(|r| r.quality),
+				outcome: Some(outcome),
+			}
+		};
+		let challenge = s.audit.map(|Audit { challenger, claimed, verdict, committee }| ChallengeInfo {
+			challenger,
+			claimed,
+			committee: committee.into_iter().map(member).collect(),
+			verdict: Some(verdict),
+		});
 		Some(RoundInfo {
 			programme,
 			index,
@@ -118,19 +153,11 @@ impl<T: Config> Pallet<T> {
 			base_record: s.base_record,
 			commit_count: s.commit_count,
 			commits: Vec::new(),
-			committee: s
-				.committee
-				.into_iter()
-				.map(|(account, outcome)| MemberInfo {
-					account,
-					bitmap: None,
-					committed: outcome != MemberOutcome::Silent,
-					revealed: result.filter(|_| outcome == MemberOutcome::Agreed),
-					outcome: Some(outcome),
-				})
-				.collect(),
+			committee: s.committee.into_iter().map(member).collect(),
 			included: s.included.into_inner(),
-			result,
+			result: settled.map(|r| r.result),
+			quality: settled.map(|r| r.quality),
+			challenge,
 			result_record,
 			updates,
 			failure,
