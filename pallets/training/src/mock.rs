@@ -1,9 +1,10 @@
 use crate::{self as pallet_training, *};
 use cairn_primitives::{AggregationRule, DeviceClass, EnergySource, Schedule};
 use frame_support::{assert_ok, derive_impl, parameter_types, PalletId};
+use frame_system::EnsureRoot;
 use sp_core::{crypto::AccountId32, ed25519, Pair};
 use sp_io::hashing::blake2_256;
-use sp_runtime::{traits::IdentityLookup, BuildStorage};
+use sp_runtime::{traits::IdentityLookup, BuildStorage, Perbill};
 
 #[frame_support::runtime]
 mod runtime {
@@ -36,6 +37,15 @@ mod runtime {
 parameter_types! {
 	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");
 	pub const MinAggregatorBond: u128 = 50;
+	pub Treasury: AccountId32 = acc(100);
+	pub const SlashFractionsInTests: pallet_rewards::SlashFractions = pallet_rewards::SlashFractions {
+		dissented: Perbill::from_percent(10),
+		overturned: Perbill::from_percent(50),
+		failed_challenge: Perbill::from_percent(100),
+		equivocation: Perbill::from_percent(100),
+	};
+	pub const SlashDeferral: u64 = 20;
+	pub const MaxPendingSlashes: u32 = 16;
 	pub const ExistentialDeposit: u128 = 1;
 	pub const Deposit: u128 = 1;
 	pub const MaxDevicesPerSite: u32 = 100;
@@ -74,6 +84,16 @@ impl pallet_hardware::Config for Test {
 	type WeightInfo = pallet_hardware::weights::DbCosts<Test>;
 }
 
+/// Tests start with programme 0.
+#[cfg(feature = "runtime-benchmarks")]
+pub struct ProgrammeZero;
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_rewards::benchmarking::BenchmarkHelper for ProgrammeZero {
+	fn open_programme() -> ProgrammeId {
+		0
+	}
+}
+
 impl pallet_rewards::Config for Test {
 	type Currency = Balances;
 	type RuntimeHoldReason = RuntimeHoldReason;
@@ -81,7 +101,17 @@ impl pallet_rewards::Config for Test {
 	type MinAggregatorBond = MinAggregatorBond;
 	type BondLocked = Training;
 	type Programmes = KnownProgrammes<Test>;
+	type MinContribution = Deposit;
+	type Treasury = Treasury;
+	type SlashOrigin = EnsureRoot<AccountId32>;
+	type VetoOrigin = EnsureRoot<AccountId32>;
+	type DefaultSlashFractions = SlashFractionsInTests;
+	type SlashDeferral = SlashDeferral;
+	type AppealPeriod = SlashDeferral;
+	type MaxPendingSlashes = MaxPendingSlashes;
 	type WeightInfo = pallet_rewards::weights::DbCosts<Test>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = ProgrammeZero;
 }
 
 /// Randomness that is a function of its subject and of [`Seed`].

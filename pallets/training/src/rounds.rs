@@ -8,6 +8,7 @@ use alloc::{format, string::String, vec::Vec};
 use cairn_primitives::AggregationRule;
 use frame_support::storage::with_storage_layer;
 use pallet_provenance::IncludedUpdate;
+use pallet_rewards::Share;
 use sp_io::hashing::blake2_256;
 
 /// What [`Pallet::progress`] did.
@@ -270,16 +271,30 @@ impl<T: Config> Pallet<T> {
 		// `committee_share` is at most 100, so neither the product's quotient nor the difference can go wrong.
 		let for_committee = (total / 100) * u128::from(settings.committee_share)
 			+ (total % 100) * u128::from(settings.committee_share) / 100;
-		let trainers: Vec<_> =
-			included.iter().map(|c| (c.producer.clone(), u128::from(c.local_steps))).collect();
+		// Devices stay in the registry for good, so every one that committed has its site.
+		let site = |device| pallet_hardware::Devices::<T>::get(device).map(|d| d.site).unwrap_or_default();
+		let trainers: Vec<_> = included
+			.iter()
+			.map(|c| Share {
+				account: c.producer.clone(),
+				site: site(c.device),
+				points: u128::from(c.local_steps),
+			})
+			.collect();
+		// The cap on a site binds trainers only, so it does not matter where a member stands.
 		let members: Vec<_> = committee
 			.iter()
 			.filter(|(_, outcome)| *outcome == MemberOutcome::Agreed)
-			.map(|(account, _)| (account.clone(), included.len() as u128))
+			.map(|(account, _)| Share { account: account.clone(), site: 0, points: included.len() as u128 })
 			.collect();
 		let paid = with_storage_layer(|| {
-			pallet_rewards::Pallet::<T>::accrue(programme, total.saturating_sub(for_committee), &trainers)?;
-			pallet_rewards::Pallet::<T>::accrue(programme, for_committee, &members)
+			pallet_rewards::Pallet::<T>::accrue(
+				programme,
+				total.saturating_sub(for_committee),
+				&trainers,
+				100,
+			)?;
+			pallet_rewards::Pallet::<T>::accrue(programme, for_committee, &members, 100)
 		});
 		// The round opened only because the free pot covered the reward, and nothing but rounds takes from it. Should it
 		// fail all the same, the model must not be lost with the pay.
