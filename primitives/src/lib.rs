@@ -39,6 +39,8 @@ pub type ProgrammeId = u32;
 pub type RoundIndex = u32;
 /// Number of a record in the provenance ledger, from 0, without gaps.
 pub type RecordId = u64;
+/// Number of a slash, from 0.
+pub type SlashId = u32;
 
 /// The name of an artifact: BLAKE3-256 over its bytes as they are.
 pub fn artifact_hash(bytes: &[u8]) -> ArtifactHash {

@@ -1,8 +1,7 @@
 //! What the runtime APIs return: the state of programmes, rounds, records and rewards as a client wants to see it.
 
 use crate::{
-	AggregationRule, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordRange, RoundIndex, Schedule,
-	H256,
+	SlashId, H256,
 };
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -327,6 +326,121 @@ pub struct RewardInfo<Balance> {
 	pub claimed: Balance,
 }
 
+/// What an account did wrong, on evidence that is on chain.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum FaultKind {
+	/// An aggregator revealed another result than two thirds of its committee did.
+	Dissented,
+	/// An aggregator agreed on a result that an audit overturned.
+	Overturned,
+	/// A challenger disputed a result that an audit confirmed. Costs the challenge bond, not the account's own bond.
+	FailedChallenge,
+	/// A validator signed two different blocks, or two different votes, for one place.
+	Equivocation,
+}
+
+/// A slash that waits to be applied, as clients see it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(
+		rename_all = "camelCase",
+		bound(
+			serialize = "AccountId: Serialize, BlockNumber: Serialize, Balance: core::fmt::Display",
+			deserialize = "AccountId: Deserialize<'de>, BlockNumber: Deserialize<'de>, Balance: core::str::FromStr"
+		)
+	)
+)]
+pub struct SlashInfo<AccountId, Balance, BlockNumber> {
+	/// Its number.
+	pub id: SlashId,
+	/// Whose bond it takes from.
+	pub account: AccountId,
+	/// What for.
+	pub kind: FaultKind,
+	/// How much it takes, in plancks.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub amount: Balance,
+	/// The hash of the evidence.
+	pub evidence: H256,
+	/// The block that reported the fault.
+	pub reported: BlockNumber,
+	/// The first block that may apply it.
+	pub due: BlockNumber,
+	/// The hash of the reason of the appeal, once there is one.
+	pub appeal: Option<H256>,
+}
+
+/// What an account stakes, in plancks.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(
+		rename_all = "camelCase",
+		bound(serialize = "Balance: core::fmt::Display", deserialize = "Balance: core::str::FromStr")
+	)
+)]
+pub struct BondInfo<Balance> {
+	/// Its bond.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub bonded: Balance,
+	/// The part of the bond that pending slashes would take.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub pending: Balance,
+	/// Held for challenges, undecided and lost ones.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub challenges: Balance,
+	/// Whether the bond cannot be taken back now because the account is enlisted or serves.
+	pub locked: bool,
+}
+
+/// The ledger of a programme's pot, in plancks: `funded = claimed + owed + refunded + forfeited + remaining`.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(
+		rename_all = "camelCase",
+		bound(
+			serialize = "AccountId: Serialize, Balance: core::fmt::Display",
+			deserialize = "AccountId: Deserialize<'de>, Balance: core::str::FromStr"
+		)
+	)
+)]
+pub struct PotInfo<AccountId, Balance> {
+	/// The account that holds it.
+	pub account: AccountId,
+	/// Everything that ever came in.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub funded: Balance,
+	/// Of that, what sponsors gave who have not been refunded.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub sponsored: Balance,
+	/// Earned and claimed.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub claimed: Balance,
+	/// Earned and not yet claimed.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub owed: Balance,
+	/// Returned to sponsors.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub refunded: Balance,
+	/// Gone to the treasury.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub forfeited: Balance,
+	/// What is left beside what is owed: free for rounds while the pot is open, for sponsors and the treasury once it is
+	/// closed. Holds the existential deposit.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub remaining: Balance,
+	/// Whether the programme has closed.
+	pub closed: bool,
+}
+
 /// A device, as the registry has it.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
@@ -372,6 +486,40 @@ mod tests {
 		let json = serde_json::to_value(&reward).expect("serialises");
 		assert_eq!(json["points"], "340282366920938463463374607431768211455");
 		assert_eq!(serde_json::from_value::<RewardInfo<u128>>(json).expect("reads back"), reward);
+
+		let slash = SlashInfo::<String, u128, u32> {
+			id: 3,
+			account: "5F".into(),
+			kind: FaultKind::FailedChallenge,
+			amount: u128::MAX,
+			evidence: H256([7; 32]),
+			reported: 1,
+			due: 2,
+			appeal: None,
+		};
+		let json = serde_json::to_value(&slash).expect("serialises");
+		assert_eq!(json["kind"], "failedChallenge");
+		assert_eq!(json["amount"], "340282366920938463463374607431768211455");
+		assert_eq!(serde_json::from_value::<SlashInfo<String, u128, u32>>(json).expect("reads back"), slash);
+
+		let bond = BondInfo::<u128> { bonded: 3, pending: 2, challenges: 1, locked: true };
+		let json = serde_json::to_value(&bond).expect("serialises");
+		assert_eq!(serde_json::from_value::<BondInfo<u128>>(json).expect("reads back"), bond);
+
+		let pot = PotInfo::<String, u128> {
+			account: "5F".into(),
+			funded: 21,
+			sponsored: 20,
+			claimed: 1,
+			owed: 2,
+			refunded: 3,
+			forfeited: 4,
+			remaining: 11,
+			closed: true,
+		};
+		let json = serde_json::to_value(&pot).expect("serialises");
+		assert_eq!(json["remaining"], "11");
+		assert_eq!(serde_json::from_value::<PotInfo<String, u128>>(json).expect("reads back"), pot);
 
 		let device = DeviceInfo::<String> {
 			id: 1,

@@ -1,8 +1,9 @@
-use crate as pallet_rewards;
+use crate::{self as pallet_rewards, SlashFractions};
 use cairn_primitives::ProgrammeId;
-use frame_support::{derive_impl, parameter_types, traits::Contains, PalletId};
+use frame_support::{derive_impl, ord_parameter_types, parameter_types, traits::Contains, PalletId};
+use frame_system::EnsureSignedBy;
 use sp_core::crypto::AccountId32;
-use sp_runtime::{traits::IdentityLookup, BuildStorage};
+use sp_runtime::{traits::IdentityLookup, BuildStorage, Perbill};
 
 #[frame_support::runtime]
 mod runtime {
@@ -30,6 +31,27 @@ parameter_types! {
 	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");
 	pub const MinAggregatorBond: u128 = 50;
 	pub const ExistentialDeposit: u128 = 5;
+	pub const MinContribution: u128 = 10;
+	pub Treasury: AccountId32 = acc(100);
+	pub const Fractions: SlashFractions = SlashFractions {
+		dissented: Perbill::from_percent(10),
+		overturned: Perbill::from_percent(50),
+		failed_challenge: Perbill::from_percent(100),
+		equivocation: Perbill::from_percent(100),
+	};
+	pub const SlashDeferral: u64 = 20;
+	pub const AppealPeriod: u64 = 30;
+	pub const MaxPendingSlashes: u32 = 4;
+}
+
+/// Who decides what faults cost.
+pub const SLASH_ORIGIN: u8 = 50;
+/// Who lifts slashes.
+pub const VETO_ORIGIN: u8 = 51;
+
+ord_parameter_types! {
+	pub const Slasher: AccountId32 = AccountId32::new([SLASH_ORIGIN; 32]);
+	pub const Vetoer: AccountId32 = AccountId32::new([VETO_ORIGIN; 32]);
 }
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
@@ -68,6 +90,16 @@ impl Contains<ProgrammeId> for TwoProgrammes {
 	}
 }
 
+/// Programme 0 always exists.
+#[cfg(feature = "runtime-benchmarks")]
+pub struct ProgrammeZero;
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_rewards::benchmarking::BenchmarkHelper for ProgrammeZero {
+	fn open_programme() -> ProgrammeId {
+		0
+	}
+}
+
 impl pallet_rewards::Config for Test {
 	type Currency = Balances;
 	type RuntimeHoldReason = RuntimeHoldReason;
@@ -75,7 +107,17 @@ impl pallet_rewards::Config for Test {
 	type MinAggregatorBond = MinAggregatorBond;
 	type BondLocked = NineIsLocked;
 	type Programmes = TwoProgrammes;
+	type MinContribution = MinContribution;
+	type Treasury = Treasury;
+	type SlashOrigin = EnsureSignedBy<Slasher, AccountId32>;
+	type VetoOrigin = EnsureSignedBy<Vetoer, AccountId32>;
+	type DefaultSlashFractions = Fractions;
+	type SlashDeferral = SlashDeferral;
+	type AppealPeriod = AppealPeriod;
+	type MaxPendingSlashes = MaxPendingSlashes;
 	type WeightInfo = pallet_rewards::weights::DbCosts<Test>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = ProgrammeZero;
 }
 
 /// Runs `test` at block 1; accounts 1, 2 and 9 hold 1,000 each. Checks the invariants at the end, and that no token

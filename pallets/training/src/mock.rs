@@ -1,9 +1,10 @@
 use crate::{self as pallet_training, *};
-use cairn_primitives::{DeviceClass, EnergySource, Schedule};
+use cairn_primitives::{round::aggregate_commitment, DeviceClass, EnergySource, Schedule};
 use frame_support::{assert_ok, derive_impl, parameter_types, PalletId};
+use frame_system::EnsureRoot;
 use sp_core::{crypto::AccountId32, ed25519, Pair};
 use sp_io::hashing::blake2_256;
-use sp_runtime::{traits::IdentityLookup, BuildStorage};
+use sp_runtime::{traits::IdentityLookup, BuildStorage, Perbill};
 
 #[frame_support::runtime]
 mod runtime {
@@ -36,6 +37,15 @@ mod runtime {
 parameter_types! {
 	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");
 	pub const MinAggregatorBond: u128 = 50;
+	pub Treasury: AccountId32 = acc(100);
+	pub const SlashFractionsInTests: pallet_rewards::SlashFractions = pallet_rewards::SlashFractions {
+		dissented: Perbill::from_percent(10),
+		overturned: Perbill::from_percent(50),
+		failed_challenge: Perbill::from_percent(100),
+		equivocation: Perbill::from_percent(100),
+	};
+	pub const SlashDeferral: u64 = 20;
+	pub const MaxPendingSlashes: u32 = 16;
 	pub const ExistentialDeposit: u128 = 1;
 	pub const Deposit: u128 = 1;
 	pub const MaxDevicesPerSite: u32 = 100;
@@ -44,8 +54,11 @@ parameter_types! {
 	pub const MaxCommittee: u32 = 7;
 	pub const MaxAggregators: u32 = 9;
 	pub const MaxAttempts: u32 = 3;
+	pub const MaxBondWeight: u32 = 4;
 	/// What the mock's randomness is made of.
 	pub storage Seed: u64 = 0;
+	/// The block that the mock's randomness became known in.
+	pub storage Known: u64 = u64::MAX;
 }
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
@@ -74,6 +87,16 @@ impl pallet_hardware::Config for Test {
 	type WeightInfo = pallet_hardware::weights::DbCosts<Test>;
 }
 
+/// Tests start with programme 0.
+#[cfg(feature = "runtime-benchmarks")]
+pub struct ProgrammeZero;
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_rewards::benchmarking::BenchmarkHelper for ProgrammeZero {
+	fn open_programme() -> ProgrammeId {
+		0
+	}
+}
+
 impl pallet_rewards::Config for Test {
 	type Currency = Balances;
 	type RuntimeHoldReason = RuntimeHoldReason;
@@ -81,18 +104,29 @@ impl pallet_rewards::Config for Test {
 	type MinAggregatorBond = MinAggregatorBond;
 	type BondLocked = Training;
 	type Programmes = KnownProgrammes<Test>;
+	type MinContribution = Deposit;
+	type Treasury = Treasury;
+	type SlashOrigin = EnsureRoot<AccountId32>;
+	type VetoOrigin = EnsureRoot<AccountId32>;
+	type DefaultSlashFractions = SlashFractionsInTests;
+	type SlashDeferral = SlashDeferral;
+	type AppealPeriod = SlashDeferral;
+	type MaxPendingSlashes = MaxPendingSlashes;
 	type WeightInfo = pallet_rewards::weights::DbCosts<Test>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = ProgrammeZero;
 }
 
 /// Randomness that is a function of its subject and of [`Seed`].
 pub struct SeededRandomness;
 impl Randomness<H256, u64> for SeededRandomness {
 	fn random(subject: &[u8]) -> (H256, u64) {
-		(H256(blake2_256(&(subject, Seed::get()).encode())), 0)
+		(H256(blake2_256(&(subject, Seed::get()).encode())), Known::get())
 	}
 }
 
 impl pallet_training::Config for Test {
+	type MaxBondWeight = MaxBondWeight;
 	type Randomness = SeededRandomness;
 	type MaxUpdates = MaxUpdates;
 	type MaxBitmap = MaxBitmap;
@@ -244,16 +278,23 @@ pub fn vote(member: &AccountId32, included: impl Fn(u32) -> bool) -> DispatchRes
 
 pub const SALT: [u8; 32] = [42; 32];
 
+/// The quality that every honest member computes: full marks for all.
+pub fn quality() -> BoundedVec<u8, MaxUpdates> {
+	BoundedVec::truncate_from(vec![100; bitmap::count(&round().included) as usize])
+}
+
 pub fn commit_result(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
 	let r = round();
+	let genesis = System::block_hash(0);
 	let commitment =
-		aggregate_commitment(&System::block_hash(0), 0, r.index, r.attempt, member.as_ref(), &result, &SALT);
+		aggregate_commitment(&genesis, 0, r.index, r.attempt, member.as_ref(), &result, &quality(), &SALT);
 	Training::commit_aggregate(RuntimeOrigin::signed(member.clone()), 0, r.index, r.attempt, commitment)
 }
 
 pub fn reveal(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
 	let r = round();
-	Training::reveal_aggregate(RuntimeOrigin::signed(member.clone()), 0, r.index, r.attempt, result, SALT)
+	let member = RuntimeOrigin::signed(member.clone());
+	Training::reveal_aggregate(member, 0, r.index, r.attempt, result, quality(), SALT)
 }
 
 /// The next weights of the running round, which every honest member computes.
