@@ -1,6 +1,7 @@
 //! What the runtime APIs return: the state of programmes, rounds, records and rewards as a client wants to see it.
 
 use crate::{
+	AggregationRule, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordRange, RoundIndex, Schedule,
 	SlashId, H256,
 };
 use alloc::vec::Vec;

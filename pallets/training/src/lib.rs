@@ -19,8 +19,8 @@ mod view;
 pub mod weights;
 
 use cairn_primitives::{
-	bitmap, round::Revealed, two_thirds, views::*, AggregationRule, ArtifactHash, DeviceId,
-	ProgrammeId, RoundIndex, Settings, H256,
+	bitmap, round::Revealed, two_thirds, views::*, AggregationRule, ArtifactHash, DeviceId, ProgrammeId,
+	RoundIndex, Settings, H256,
 };
 use frame_support::{
 	dispatch::{DispatchResultWithPostInfo, PostDispatchInfo},
@@ -31,8 +31,8 @@ use frame_system::pallet_prelude::*;
 use sp_runtime::{traits::Zero, Saturating};
 
 pub use pallet::*;
-pub use programmes::{OutOfBounds, Setting};
 use pool::Lottery;
+pub use programmes::{OutOfBounds, Setting};
 use rounds::Step;
 use settle::{Blame, Judgement};
 pub use types::*;

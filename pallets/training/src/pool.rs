@@ -41,10 +41,7 @@ impl<AccountId: Encode> Lottery<AccountId> {
 
 impl<T: Config> Pallet<T> {
 	pub(crate) fn do_enlist(account: T::AccountId) -> DispatchResult {
-		ensure!(
-			pallet_hardware::Pallet::<T>::active_device(&account).is_some(),
-			Error::<T>::DeviceNotActive
-		);
+		ensure!(pallet_hardware::Pallet::<T>::active_device(&account).is_some(), Error::<T>::DeviceNotActive);
 		let tickets = Self::tickets(&account);
 		ensure!(tickets > 0, Error::<T>::BondTooSmall);
 		let since = frame_system::Pallet::<T>::block_number();

@@ -196,13 +196,15 @@ impl<T: Config> Pallet<T> {
 		entry.weights_record = records.weights;
 		entry.finalised = entry.finalised.saturating_add(1);
 		let count = records.updates.count;
-		Self::deposit_event(Event::RoundFinalised { programme, round, result, quality: digest, updates: count });
-		let outcome = Outcome::Finalised {
+		Self::deposit_event(Event::RoundFinalised {
+			programme,
+			round,
 			result,
 			quality: digest,
-			record: records.weights,
-			updates: records.updates,
-		};
+			updates: count,
+		});
+		let outcome =
+			Outcome::Finalised { result, quality: digest, record: records.weights, updates: records.updates };
 		Self::settle(programme, entry, running, committee, audit, outcome)
 	}
 

@@ -186,7 +186,10 @@ impl<T: Config> Pallet<T> {
 			"training: a result is agreed on in the wrong phase"
 		);
 		let dispute = Disputes::<T>::get(id);
-		ensure!(dispute.is_some() == audited, "training: an audit without a dispute, or a dispute without one");
+		ensure!(
+			dispute.is_some() == audited,
+			"training: an audit without a dispute, or a dispute without one"
+		);
 		if let (None, Some(agreed)) = (&dispute, running.agreed) {
 			Self::check_agreement(&revealed, seats, &agreed)?;
 		}

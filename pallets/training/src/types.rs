@@ -3,7 +3,8 @@
 use cairn_primitives::{
 	round::Revealed,
 	views::{FailureReason, MemberOutcome, Phase, ProgrammeState, Verdict},
-	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, SiteId, Settings, H256,
+	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, Settings, SiteId,
+	H256,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
