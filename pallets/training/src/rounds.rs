@@ -18,8 +18,12 @@ pub(crate) enum Step {
 	NoCommittee,
 	/// A round could open, but the pot cannot pay for it. The programme waits.
 	NoFunds,
+	/// A round could open, but the policy does not allow it. The programme waits.
+	Barred,
 	/// The round is in its next phase, or a round opened.
 	Moved,
+	/// The included ones among `updates` are fixed.
+	Included { updates: u32 },
 	/// A committee of `seats` was drawn from a pool of `candidates`.
 	Drew { candidates: u32, seats: u32 },
 	/// The round is settled.
@@ -33,6 +37,9 @@ impl<T: Config> Pallet<T> {
 		else {
 			return Step::NotDue;
 		};
+		if entry.state != ProgrammeState::Open {
+			return Step::NotDue;
+		}
 		match running.phase {
 			Phase::Commit => Self::close_commit(programme, entry, running),
 			Phase::Availability => Self::close_availability(programme, entry, running),
@@ -62,7 +69,7 @@ impl<T: Config> Pallet<T> {
 			(0..seats).filter_map(|seat| Members::<T>::get(programme, seat).bitmap).collect();
 		let voted = bitmaps.len() as u32;
 		let mut decided = true;
-		let included = bitmap::from_fn(running.commit_count, |i| {
+		let held = bitmap::from_fn(running.commit_count, |i| {
 			let yes = bitmaps.iter().filter(|b| bitmap::get(b, i)).count() as u32;
 			decided &= yes >= quorum || yes.saturating_add(seats.saturating_sub(voted)) < quorum;
 			yes >= quorum
@@ -73,11 +80,19 @@ impl<T: Config> Pallet<T> {
 		if voted < quorum {
 			return Self::retry(programme, entry, running);
 		}
+		// What allowed a device to commit may have lapsed since.
+		let included = bitmap::from_fn(running.commit_count, |i| {
+			bitmap::get(&held, i)
+				&& Commits::<T>::get(programme, i)
+					.is_some_and(|commit| T::Policy::may_take_part(programme, commit.device))
+		});
 		if bitmap::count(&included) < entry.settings.min_updates {
 			return Self::fail(programme, entry, running, FailureReason::TooFewIncluded);
 		}
 		running.included = BoundedVec::truncate_from(included);
-		Self::start_phase(programme, running, Phase::Aggregate, entry.settings.schedule.aggregate)
+		let updates = running.commit_count;
+		Self::start_phase(programme, running, Phase::Aggregate, entry.settings.schedule.aggregate);
+		Step::Included { updates }
 	}
 
 	/// The aggregate window is over when all have committed, or at the deadline.
@@ -126,17 +141,20 @@ impl<T: Config> Pallet<T> {
 		Step::Moved
 	}
 
-	/// The enlisted aggregators that can be drawn now: those whose device is active.
-	fn candidates() -> Vec<T::AccountId> {
+	/// The enlisted aggregators that can be drawn now: those whose device is active and may take part.
+	fn candidates(programme: ProgrammeId) -> Vec<T::AccountId> {
 		Aggregators::<T>::get()
 			.into_iter()
-			.filter(|a| pallet_hardware::Pallet::<T>::active_device(a).is_some())
+			.filter(|a| {
+				pallet_hardware::Pallet::<T>::active_device(a)
+					.is_some_and(|device| T::Policy::may_take_part(programme, device))
+			})
 			.collect()
 	}
 
 	/// Draws a committee for the round as it stands and starts its availability window.
 	fn seat_committee(programme: ProgrammeId, entry: &ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
-		let candidates = Self::candidates();
+		let candidates = Self::candidates(programme);
 		let pool = candidates.len() as u32;
 		let seats = entry.settings.committee_size;
 		if pool < seats {
@@ -176,9 +194,7 @@ impl<T: Config> Pallet<T> {
 				Some(hash) if Some(hash) == result => MemberOutcome::Agreed,
 				Some(_) => MemberOutcome::Dissented,
 			};
-			Serving::<T>::mutate_exists(&account, |n| {
-				*n = n.and_then(|n| n.checked_sub(1)).filter(|n| *n > 0);
-			});
+			Self::unseat(&account);
 			if outcome != MemberOutcome::Agreed {
 				Self::deposit_event(Event::MemberFaulted {
 					programme,
@@ -196,7 +212,7 @@ impl<T: Config> Pallet<T> {
 	/// The committee did not do its work: another one gets the same commits, or the round fails.
 	fn retry(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let next = running.attempt.saturating_add(1);
-		let enough = Self::candidates().len() as u32 >= entry.settings.committee_size;
+		let enough = Self::candidates(programme).len() as u32 >= entry.settings.committee_size;
 		if next >= T::MaxAttempts::get() || !enough {
 			return Self::fail(programme, entry, running, FailureReason::NoAgreement);
 		}
@@ -214,6 +230,24 @@ impl<T: Config> Pallet<T> {
 		let committee = Self::dismiss(programme, &mut running, None);
 		Self::deposit_event(Event::RoundFailed { programme, round: running.index, reason });
 		Self::settle(programme, entry, running, committee, Outcome::Failed(reason))
+	}
+
+	/// The programme is closed while its round runs: the committee is free, nobody is faulted and nobody is paid.
+	pub(crate) fn abandon(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
+		for (seat, account) in core::mem::take(&mut running.committee).into_iter().enumerate() {
+			Members::<T>::remove(programme, seat as u32);
+			Self::unseat(&account);
+		}
+		let reason = FailureReason::ProgrammeClosed;
+		Self::deposit_event(Event::RoundFailed { programme, round: running.index, reason });
+		Self::settle(programme, entry, running, BoundedVec::new(), Outcome::Failed(reason))
+	}
+
+	/// A seat that an account held is vacant.
+	fn unseat(account: &T::AccountId) {
+		Serving::<T>::mutate_exists(account, |n| {
+			*n = n.and_then(|n| n.checked_sub(1)).filter(|n| *n > 0);
+		});
 	}
 
 	fn finalise(
@@ -295,6 +329,9 @@ impl<T: Config> Pallet<T> {
 			}
 		}
 		Running::<T>::remove(programme);
+		if running.phase != Phase::Commit {
+			entry.released = entry.released.saturating_add(1);
+		}
 		let step = Step::Settled { updates: running.commit_count, seats: committee.len() as u32 };
 		Settled::<T>::insert(
 			programme,
@@ -311,13 +348,7 @@ impl<T: Config> Pallet<T> {
 				outcome,
 			},
 		);
-		if entry.finalised >= entry.settings.rounds {
-			entry.state = ProgrammeState::Completed;
-			Programmes::<T>::insert(programme, entry);
-			Self::deposit_event(Event::ProgrammeCompleted { programme });
-		} else {
-			Self::open_round(programme, entry);
-		}
+		Self::go_on(programme, entry);
 		step
 	}
 }

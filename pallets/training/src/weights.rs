@@ -13,6 +13,8 @@ pub trait WeightInfo {
 	fn member_call(c: u32) -> Weight;
 	/// `advance`, without moving on.
 	fn advance() -> Weight;
+	/// Fixing which of `u` updates are included.
+	fn include(u: u32) -> Weight;
 	/// Drawing a committee of `c` from `a` enlisted aggregators.
 	fn draw(a: u32, c: u32) -> Weight;
 	/// Settling a round of `u` updates and a committee of `c`, opening the next one included.
@@ -31,7 +33,7 @@ impl<T: frame_system::Config> WeightInfo for DbCosts<T> {
 		cost::<T>(4, 1, 12_000)
 	}
 	fn commit_update() -> Weight {
-		cost::<T>(7, 4, 12_000)
+		cost::<T>(9, 4, 12_000)
 	}
 	fn member_call(c: u32) -> Weight {
 		cost::<T>(u64::from(c) + 4, 3, 12_000)
@@ -39,9 +41,14 @@ impl<T: frame_system::Config> WeightInfo for DbCosts<T> {
 	fn advance() -> Weight {
 		cost::<T>(4, 1, 8_000)
 	}
+	fn include(u: u32) -> Weight {
+		// For each update its commit, the charter, the device and its evidence.
+		cost::<T>(4 * u64::from(u) + 2, 2, 4_000 + 500 * u64::from(u))
+	}
 	fn draw(a: u32, c: u32) -> Weight {
-		// Two reads for each candidate's device, one hash for each seat, and a write for each member in and out.
-		cost::<T>(2 * u64::from(a) + 2 + u64::from(c), 3 * u64::from(c) + 2, 4_000 + 200 * u64::from(a))
+		// Two reads for each candidate's device, two for what the charter asks of it, one hash for each seat, and a write
+		// for each member in and out.
+		cost::<T>(4 * u64::from(a) + 2 + u64::from(c), 3 * u64::from(c) + 2, 4_000 + 200 * u64::from(a))
 	}
 	fn settle(u: u32, c: u32) -> Weight {
 		// For each update: commit and earnings read, two records, earnings and two removals written.
