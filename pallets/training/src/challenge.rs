@@ -15,6 +15,7 @@ impl<T: Config> Pallet<T> {
 		claimed: ArtifactHash,
 	) -> DispatchResultWithPostInfo {
 		let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+		ensure!(entry.state != ProgrammeState::Paused, Error::<T>::ProgrammePaused);
 		let mut running = Running::<T>::get(programme).ok_or(Error::<T>::NoRunningRound)?;
 		ensure!(round == running.index, Error::<T>::WrongRound);
 		ensure!(

@@ -7,6 +7,7 @@ mod challenge;
 mod members;
 #[cfg(test)]
 mod mock;
+pub mod policy;
 mod pool;
 mod programmes;
 mod rounds;
@@ -31,6 +32,7 @@ use frame_system::pallet_prelude::*;
 use sp_runtime::{traits::Zero, Saturating};
 
 pub use pallet::*;
+pub use policy::{Policy, PolicyBreach};
 use pool::Lottery;
 pub use programmes::{OutOfBounds, Setting};
 use rounds::Step;
@@ -81,6 +83,8 @@ pub mod pallet {
 		/// that it gives along is the first whose author could know the randomness: whoever enlists from then on is not
 		/// drawn with it.
 		type Randomness: Randomness<H256, BlockNumberFor<Self>>;
+		/// The rules that bind every programme.
+		type Policy: Policy<BalanceOf<Self>>;
 		/// The most updates a round takes.
 		#[pallet::constant]
 		type MaxUpdates: Get<u32>;
@@ -328,13 +332,40 @@ pub mod pallet {
 			/// The programme.
 			programme: ProgrammeId,
 		},
+		/// What was decided about a programme changed; it binds from the next round on.
+		ProgrammeAmended {
+			/// The programme.
+			programme: ProgrammeId,
+		},
+		/// A programme and its running round stand still.
+		ProgrammePaused {
+			/// The programme.
+			programme: ProgrammeId,
+		},
+		/// A programme goes on where it stopped.
+		ProgrammeResumed {
+			/// The programme.
+			programme: ProgrammeId,
+		},
+		/// No round can start until the programme or the policy is amended.
+		ProgrammeBarred {
+			/// The programme.
+			programme: ProgrammeId,
+			/// What the policy does not allow.
+			breach: PolicyBreach,
+		},
+		/// A programme was ended.
+		ProgrammeClosed {
+			/// The programme.
+			programme: ProgrammeId,
+		},
 	}
 
 	#[pallet::error]
 	pub enum Error<T> {
 		/// There is no programme of this number: ask the chain which exist.
 		UnknownProgramme,
-		/// The programme has no running round: it is completed, or its pot waits to be funded.
+		/// The programme has no running round: it is over, its pot waits to be funded, or the charter bars it.
 		NoRunningRound,
 		/// Another round is running: look it up and work on that one.
 		WrongRound,
@@ -390,6 +421,18 @@ pub mod pallet {
 		TooManyAggregators,
 		/// A setting of the programme is out of bounds: it is named, and the pallet's README says what it may be.
 		SettingOutOfBounds(Setting),
+		/// This setting of a programme never changes: open another programme.
+		SettingFixed(Setting),
+		/// The programme is paused: wait until governance resumes it.
+		ProgrammePaused,
+		/// The programme is not paused, so it cannot be resumed.
+		ProgrammeNotPaused,
+		/// The policy does not allow the programme's next round: amend the programme or the charter.
+		ProgrammeBarred,
+		/// Governance ended the programme.
+		ProgrammeClosed,
+		/// The charter asks for evidence that the device does not have: get it attested.
+		DeviceNotAllowed,
 	}
 
 	/// The programmes that a chain starts with.
@@ -475,6 +518,7 @@ pub mod pallet {
 		) -> DispatchResultWithPostInfo {
 			let producer = ensure_signed(origin)?;
 			let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+			ensure!(entry.state != ProgrammeState::Paused, Error::<T>::ProgrammePaused);
 			let mut running = Running::<T>::get(programme).ok_or(Error::<T>::NoRunningRound)?;
 			ensure!(round >= running.index, Error::<T>::CommitWindowClosed);
 			ensure!(round == running.index, Error::<T>::WrongRound);
@@ -484,6 +528,7 @@ pub mod pallet {
 			);
 			let device =
 				pallet_hardware::Pallet::<T>::active_device(&producer).ok_or(Error::<T>::DeviceNotActive)?;
+			ensure!(T::Policy::may_take_part(programme, device), Error::<T>::DeviceNotAllowed);
 			ensure!(!CommitOf::<T>::contains_key(programme, device), Error::<T>::AlreadyCommitted);
 			ensure!(
 				(1..=entry.settings.max_samples).contains(&samples)
@@ -583,14 +628,16 @@ pub mod pallet {
 			let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
 			let step = match entry.state {
 				ProgrammeState::Completed => return Err(Error::<T>::ProgrammeCompleted.into()),
-				ProgrammeState::Unfunded => Self::open_round(programme, entry),
+				ProgrammeState::Closed => return Err(Error::<T>::ProgrammeClosed.into()),
+				ProgrammeState::Paused => return Err(Error::<T>::ProgrammePaused.into()),
+				ProgrammeState::Unfunded | ProgrammeState::Barred => Self::open_round(programme, entry),
 				ProgrammeState::Open => Self::progress(programme),
-				ProgrammeState::Paused | ProgrammeState::Barred | ProgrammeState::Closed => Step::NotDue,
 			};
 			match step {
 				Step::NotDue => Err(Error::<T>::NotDue.into()),
 				Step::NoCommittee => Err(Error::<T>::NotEnoughAggregators.into()),
 				Step::NoFunds => Err(Error::<T>::PotTooSmall.into()),
+				Step::Barred => Err(Error::<T>::ProgrammeBarred.into()),
 				step => Ok(Self::post_info(<T as Config>::WeightInfo::advance(), step)),
 			}
 		}
@@ -661,7 +708,7 @@ impl<T: Config> Pallet<T> {
 
 	fn step_weight(step: Step) -> Weight {
 		match step {
-			Step::NotDue | Step::NoFunds | Step::Moved => Weight::zero(),
+			Step::NotDue | Step::NoFunds | Step::Barred | Step::Moved => Weight::zero(),
 			Step::NoCommittee => Self::draw_weight(),
 			Step::Drew { candidates, seats } => <T as Config>::WeightInfo::draw(candidates, seats),
 			Step::Included { updates, seats } => <T as Config>::WeightInfo::include(updates, seats),

@@ -100,7 +100,8 @@ impl<T: Config> Pallet<T> {
 		attempt: u32,
 		phases: [Phase; 2],
 	) -> Result<(RunningOf<T>, u32), DispatchError> {
-		ensure!(Programmes::<T>::contains_key(programme), Error::<T>::UnknownProgramme);
+		let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+		ensure!(entry.state != ProgrammeState::Paused, Error::<T>::ProgrammePaused);
 		let running = Running::<T>::get(programme).ok_or(Error::<T>::NoRunningRound)?;
 		ensure!(round == running.index, Error::<T>::WrongRound);
 		ensure!(attempt == running.attempt, Error::<T>::WrongAttempt);

@@ -59,6 +59,12 @@ parameter_types! {
 	pub storage Seed: u64 = 0;
 	/// The block that the mock's randomness became known in.
 	pub storage Known: u64 = u64::MAX;
+	/// Whether the mock's policy forbids every programme.
+	pub storage Forbidden: bool = false;
+	/// Rounds with released updates after which it forbids another.
+	pub storage MaxReleased: u32 = 1_000;
+	/// The device that it keeps out.
+	pub storage Banned: Option<DeviceId> = None;
 }
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
@@ -125,9 +131,34 @@ impl Randomness<H256, u64> for SeededRandomness {
 	}
 }
 
+/// A policy that tests change as they go.
+pub struct TestPolicy;
+impl Policy<u128> for TestPolicy {
+	fn may_open(_: &Settings<u128>) -> DispatchResult {
+		ensure!(!Forbidden::get(), DispatchError::Other("forbidden"));
+		Ok(())
+	}
+
+	fn may_start_round(_: &Settings<u128>, released: u32) -> Result<(), PolicyBreach> {
+		if Forbidden::get() || released >= MaxReleased::get() {
+			return Err(PolicyBreach::Privacy);
+		}
+		Ok(())
+	}
+
+	fn may_take_part(_: ProgrammeId, device: DeviceId) -> bool {
+		Some(device) != Banned::get()
+	}
+
+	fn site_cap() -> u8 {
+		100
+	}
+}
+
 impl pallet_training::Config for Test {
 	type MaxBondWeight = MaxBondWeight;
 	type Randomness = SeededRandomness;
+	type Policy = TestPolicy;
 	type MaxUpdates = MaxUpdates;
 	type MaxBitmap = MaxBitmap;
 	type MaxCommittee = MaxCommittee;

@@ -100,8 +100,9 @@ impl<T: Config> Pallet<T> {
 			.collect()
 	}
 
-	fn may_aggregate(_programme: ProgrammeId, account: &T::AccountId) -> bool {
-		pallet_hardware::Pallet::<T>::active_device(account).is_some()
+	fn may_aggregate(programme: ProgrammeId, account: &T::AccountId) -> bool {
+		pallet_hardware::Pallet::<T>::active_device(account)
+			.is_some_and(|device| T::Policy::may_take_part(programme, device))
 	}
 
 	/// The lottery for one committee. What it is drawn with is fixed by the chain before the block, and differs for each

@@ -1,4 +1,7 @@
-//! The life of a programme: what its settings may be, and how it opens.
+//! The life of a programme: what its settings may be, how it opens, is amended, paused, resumed and closed.
+//!
+//! There are no calls for these here: whoever decides about programmes calls the functions, and has asked for the
+//! right origin before.
 
 use super::*;
 use alloc::{format, string::String};
@@ -42,6 +45,14 @@ pub enum Setting {
 	Licence,
 	/// The category of data: ASCII without spaces.
 	DataCategory,
+	/// The name, which never changes.
+	Name,
+	/// The training configuration, which never changes.
+	Config,
+	/// The weights it started from, which never change.
+	GenesisWeights,
+	/// What a round costs in privacy, which never changes: participants agreed to it.
+	EpsilonPerRound,
 }
 
 impl Setting {
@@ -65,6 +76,10 @@ impl Setting {
 			Self::ChallengeBond => "challengeBond",
 			Self::Licence => "licence",
 			Self::DataCategory => "dataCategory",
+			Self::Name => "name",
+			Self::Config => "config",
+			Self::GenesisWeights => "genesisWeights",
+			Self::EpsilonPerRound => "epsilonPerRound",
 		}
 	}
 }
@@ -146,6 +161,7 @@ impl<T: Config> Pallet<T> {
 	pub(crate) fn open_at_genesis(genesis: &GenesisProgramme<BalanceOf<T>>) -> Result<(), String> {
 		let settings = genesis.settings()?;
 		Self::check_settings(&settings).map_err(|e| e.problem)?;
+		T::Policy::may_open(&settings).map_err(|e| format!("the charter does not allow it: {e:?}"))?;
 		let programme = ProgrammeCount::<T>::get();
 		pallet_rewards::Pallet::<T>::endow_at_genesis(programme, genesis.pot)
 			.map_err(|e| format!("`pot` cannot be endowed with {}: {e:?}", genesis.pot))?;
@@ -168,6 +184,7 @@ impl<T: Config> Pallet<T> {
 			weights: settings.genesis_weights,
 			weights_record,
 			finalised: 0,
+			released: 0,
 			round: 0,
 			next: None,
 			paused_at: None,
@@ -177,8 +194,151 @@ impl<T: Config> Pallet<T> {
 		programme
 	}
 
-	/// Opens the round after the last settled one, or suspends the programme when its pot cannot pay for it.
+	/// Opens a programme. Its first round opens as soon as its pot pays for one.
+	///
+	/// # Errors
+	/// [`Error::SettingOutOfBounds`]; what the policy says.
+	pub fn open(settings: Settings<BalanceOf<T>>) -> Result<ProgrammeId, DispatchError> {
+		Self::check_settings(&settings).map_err(Error::<T>::from)?;
+		T::Policy::may_open(&settings)?;
+		Ok(Self::start(settings))
+	}
+
+	/// Changes what was decided about a programme, from its next round on. Amending to what holds already withdraws an
+	/// amendment that waits.
+	///
+	/// # Errors
+	/// [`Error::UnknownProgramme`], [`Error::ProgrammeCompleted`], [`Error::ProgrammeClosed`]; [`Error::SettingFixed`]
+	/// for what participants relied on when they joined; [`Error::SettingOutOfBounds`]; what the policy says.
+	pub fn amend(programme: ProgrammeId, settings: Settings<BalanceOf<T>>) -> DispatchResult {
+		let mut entry = Self::unfinished(programme)?;
+		let old = &entry.settings;
+		for (setting, kept) in [
+			(Setting::Name, old.name == settings.name),
+			(Setting::Config, old.config == settings.config),
+			(Setting::GenesisWeights, old.genesis_weights == settings.genesis_weights),
+			(Setting::Licence, old.licence == settings.licence),
+			(Setting::DataCategory, old.data_category == settings.data_category),
+			(Setting::EpsilonPerRound, old.epsilon_per_round == settings.epsilon_per_round),
+		] {
+			ensure!(kept, Error::<T>::SettingFixed(setting));
+		}
+		Self::check_settings(&settings).map_err(Error::<T>::from)?;
+		ensure!(settings.rounds > entry.finalised, Error::<T>::SettingOutOfBounds(Setting::Rounds));
+		T::Policy::may_open(&settings)?;
+		entry.next = (settings != entry.settings).then_some(settings);
+		Self::deposit_event(Event::ProgrammeAmended { programme });
+		match entry.state {
+			// It may be what the programme waited for.
+			ProgrammeState::Unfunded | ProgrammeState::Barred => {
+				Self::open_round(programme, entry);
+			},
+			_ => Programmes::<T>::insert(programme, entry),
+		}
+		Ok(())
+	}
+
+	/// Stops a programme at once. Its running round stands still: it takes nothing and its windows stop.
+	///
+	/// # Errors
+	/// [`Error::UnknownProgramme`], [`Error::ProgrammeCompleted`], [`Error::ProgrammeClosed`],
+	/// [`Error::ProgrammePaused`].
+	pub fn pause(programme: ProgrammeId) -> DispatchResult {
+		let mut entry = Self::unfinished(programme)?;
+		ensure!(entry.state != ProgrammeState::Paused, Error::<T>::ProgrammePaused);
+		entry.state = ProgrammeState::Paused;
+		entry.paused_at = Some(frame_system::Pallet::<T>::block_number());
+		Programmes::<T>::insert(programme, entry);
+		Self::deposit_event(Event::ProgrammePaused { programme });
+		Ok(())
+	}
+
+	/// Lets a paused programme go on where it stopped: the window that was open has as many blocks left as then.
+	///
+	/// # Errors
+	/// [`Error::UnknownProgramme`], [`Error::ProgrammeNotPaused`].
+	pub fn resume(programme: ProgrammeId) -> DispatchResult {
+		let mut entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+		ensure!(entry.state == ProgrammeState::Paused, Error::<T>::ProgrammeNotPaused);
+		let now = frame_system::Pallet::<T>::block_number();
+		let pause = now.saturating_sub(entry.paused_at.take().unwrap_or(now));
+		entry.state = ProgrammeState::Open;
+		Self::deposit_event(Event::ProgrammeResumed { programme });
+		match Running::<T>::get(programme) {
+			Some(mut running) => {
+				running.deadline = running.deadline.map(|last| last.saturating_add(pause));
+				Running::<T>::insert(programme, running);
+				Programmes::<T>::insert(programme, entry);
+			},
+			None => {
+				Self::open_round(programme, entry);
+			},
+		}
+		Ok(())
+	}
+
+	/// Ends a programme. Its running round fails without fault to anybody and without pay; what was earned before stays
+	/// claimable, and what is free in the pot becomes refundable.
+	///
+	/// # Errors
+	/// [`Error::UnknownProgramme`], [`Error::ProgrammeCompleted`], [`Error::ProgrammeClosed`].
+	pub fn close(programme: ProgrammeId) -> DispatchResult {
+		let mut entry = Self::unfinished(programme)?;
+		entry.state = ProgrammeState::Closed;
+		entry.paused_at = None;
+		entry.next = None;
+		Self::deposit_event(Event::ProgrammeClosed { programme });
+		match Running::<T>::get(programme) {
+			Some(running) => {
+				Self::abandon(programme, entry, running);
+			},
+			None => Programmes::<T>::insert(programme, entry),
+		}
+		pallet_rewards::Pallet::<T>::close_pot(programme);
+		Ok(())
+	}
+
+	/// A programme that is neither completed nor closed.
+	fn unfinished(programme: ProgrammeId) -> Result<ProgrammeOf<T>, Error<T>> {
+		let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+		match entry.state {
+			ProgrammeState::Completed => Err(Error::<T>::ProgrammeCompleted),
+			ProgrammeState::Closed => Err(Error::<T>::ProgrammeClosed),
+			_ => Ok(entry),
+		}
+	}
+
+	/// What is left after a round: what was amended binds from here on, and the next round opens if there is one.
+	pub(crate) fn go_on(programme: ProgrammeId, mut entry: ProgrammeOf<T>) {
+		if entry.state == ProgrammeState::Closed {
+			return Programmes::<T>::insert(programme, entry);
+		}
+		if let Some(next) = entry.next.take() {
+			entry.settings = next;
+		}
+		if entry.finalised >= entry.settings.rounds {
+			entry.state = ProgrammeState::Completed;
+			Programmes::<T>::insert(programme, entry);
+			Self::deposit_event(Event::ProgrammeCompleted { programme });
+		} else {
+			Self::open_round(programme, entry);
+		}
+	}
+
+	/// Opens the round after the last settled one, with what was amended. The programme waits when the policy does not
+	/// allow the round or the pot cannot pay for it.
 	pub(crate) fn open_round(programme: ProgrammeId, mut entry: ProgrammeOf<T>) -> Step {
+		if let Some(next) = entry.next.take() {
+			entry.settings = next;
+		}
+		if let Err(breach) = T::Policy::may_start_round(&entry.settings, entry.released) {
+			if entry.state != ProgrammeState::Barred {
+				entry.state = ProgrammeState::Barred;
+				Self::deposit_event(Event::ProgrammeBarred { programme, breach });
+			}
+			Programmes::<T>::insert(programme, entry);
+			return Step::Barred;
+		}
 		if pallet_rewards::Pallet::<T>::pot_free(programme) < entry.settings.reward_per_round {
 			if entry.state != ProgrammeState::Unfunded {
 				entry.state = ProgrammeState::Unfunded;

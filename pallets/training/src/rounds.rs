@@ -16,6 +16,8 @@ pub(crate) enum Step {
 	NoCommittee,
 	/// A round could open, but the pot cannot pay for it. The programme waits.
 	NoFunds,
+	/// A round could open, but the policy does not allow it. The programme waits.
+	Barred,
 	/// The round is in its next phase, or a round opened.
 	Moved,
 	/// A committee of `seats` was drawn from a pool of `candidates`.
@@ -34,6 +36,9 @@ impl<T: Config> Pallet<T> {
 		else {
 			return Step::NotDue;
 		};
+		if entry.state != ProgrammeState::Open {
+			return Step::NotDue;
+		}
 		match running.phase {
 			Phase::Commit => Self::close_commit(programme, entry, running),
 			Phase::Availability => Self::close_availability(programme, entry, running),
@@ -68,7 +73,7 @@ impl<T: Config> Pallet<T> {
 			(0..seats).filter_map(|seat| Members::<T>::get(programme, seat).bitmap).collect();
 		let voted = bitmaps.len() as u32;
 		let mut decided = true;
-		let included = bitmap::from_fn(running.commit_count, |i| {
+		let held = bitmap::from_fn(running.commit_count, |i| {
 			let yes = bitmaps.iter().filter(|b| bitmap::get(b, i)).count() as u32;
 			decided &= yes >= quorum || yes.saturating_add(seats.saturating_sub(voted)) < quorum;
 			yes >= quorum
@@ -79,6 +84,12 @@ impl<T: Config> Pallet<T> {
 		if voted < quorum {
 			return Self::retry(programme, entry, running);
 		}
+		// What allowed a device to commit may have lapsed since.
+		let included = bitmap::from_fn(running.commit_count, |i| {
+			bitmap::get(&held, i)
+				&& Commits::<T>::get(programme, i)
+					.is_some_and(|commit| T::Policy::may_take_part(programme, commit.device))
+		});
 		if bitmap::count(&included) < entry.settings.min_updates {
 			return Self::fail(programme, entry, running, FailureReason::TooFewIncluded);
 		}

@@ -121,18 +121,44 @@ impl<T: Config> Pallet<T> {
 			None => (Self::judge(programme, round, attempt, sat, &agreed), None),
 			Some(Dispute { challenger, claimed, bond, attempt: first, panel }) => {
 				let auditors = Self::judge(programme, round, attempt, sat, &nothing);
-				pallet_rewards::Pallet::<T>::release_challenge_bond(&challenger, bond);
 				let panel = panel.into_inner();
 				Self::release(programme, &panel);
 				let judged = Self::judge(programme, round, first, panel, &agreed);
 				let verdict = Verdict::None;
-				let who = challenger.clone();
-				Self::deposit_event(Event::ChallengeSettled { programme, round, challenger: who, verdict });
+				Self::release_challenger(programme, round, &challenger, bond, verdict);
 				(judged, Some(Audit { challenger, claimed, verdict, committee: auditors }))
 			},
 		};
 		Self::deposit_event(Event::RoundFailed { programme, round, reason });
 		Self::settle(programme, entry, running, committee, audit, Outcome::Failed(reason))
+	}
+
+	/// The programme is closed while its round runs: the committees are free, the challenger has its bond back, nobody is
+	/// faulted and nobody is paid.
+	pub(crate) fn abandon(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
+		let (round, reason) = (running.index, FailureReason::ProgrammeClosed);
+		Self::dismiss(programme, &mut running);
+		let audit = Disputes::<T>::take(programme).map(|dispute| {
+			let Dispute { challenger, claimed, bond, panel, .. } = dispute;
+			Self::release(programme, &panel);
+			Self::release_challenger(programme, round, &challenger, bond, Verdict::None);
+			Audit { challenger, claimed, verdict: Verdict::None, committee: BoundedVec::new() }
+		});
+		Self::deposit_event(Event::RoundFailed { programme, round, reason });
+		Self::settle(programme, entry, running, BoundedVec::new(), audit, Outcome::Failed(reason))
+	}
+
+	/// The challenger was right, or nobody could say: it has its bond back.
+	fn release_challenger(
+		programme: ProgrammeId,
+		round: RoundIndex,
+		challenger: &T::AccountId,
+		bond: BalanceOf<T>,
+		verdict: Verdict,
+	) {
+		pallet_rewards::Pallet::<T>::release_challenge_bond(challenger, bond);
+		let challenger = challenger.clone();
+		Self::deposit_event(Event::ChallengeSettled { programme, round, challenger, verdict });
 	}
 
 	/// Ends the round with what was agreed, unless the result has a record already.
@@ -174,18 +200,20 @@ impl<T: Config> Pallet<T> {
 				let panel = panel.into_inner();
 				Self::release(programme, &panel);
 				let judged = Self::judge(programme, round, first, panel, &by);
-				let verdict = if running.agreed == Some(settled) {
+				let verdict = match running.agreed == Some(settled) {
+					true => Verdict::Upheld,
+					false => Verdict::Overturned,
+				};
+				if verdict == Verdict::Upheld {
 					let claim = Revealed { result: claimed, quality: H256::zero() };
 					let (genesis, who) = (Self::genesis_hash(), challenger.as_ref());
 					let evidence = fault_evidence(&genesis, programme, round, attempt, who, &claim, &settled);
 					pallet_rewards::Pallet::<T>::forfeit_challenge_bond(&challenger, bond, evidence);
-					Verdict::Upheld
+					let challenger = challenger.clone();
+					Self::deposit_event(Event::ChallengeSettled { programme, round, challenger, verdict });
 				} else {
-					pallet_rewards::Pallet::<T>::release_challenge_bond(&challenger, bond);
-					Verdict::Overturned
-				};
-				let who = challenger.clone();
-				Self::deposit_event(Event::ChallengeSettled { programme, round, challenger: who, verdict });
+					Self::release_challenger(programme, round, &challenger, bond, verdict);
+				}
 				(judged, Some(Audit { challenger, claimed, verdict, committee: last }))
 			},
 		};
@@ -240,7 +268,7 @@ impl<T: Config> Pallet<T> {
 			.map(|(account, _)| Share { account: account.clone(), site: 0, points: included.len() as u128 })
 			.collect();
 		let for_trainers = total.saturating_sub(for_committee);
-		let site_cap = Self::site_cap();
+		let site_cap = T::Policy::site_cap();
 		let paid = with_storage_layer(|| {
 			pallet_rewards::Pallet::<T>::accrue(programme, for_trainers, &trainers, site_cap)?;
 			pallet_rewards::Pallet::<T>::accrue(programme, for_committee, &members, 100)
@@ -248,10 +276,6 @@ impl<T: Config> Pallet<T> {
 		// The round opened only because the free pot covered the reward, and nothing but rounds takes from it. Should it
 		// fail all the same, the model must not be lost with the pay.
 		frame_support::defensive_assert!(paid.is_ok());
-	}
-
-	fn site_cap() -> u8 {
-		100
 	}
 
 	/// Writes down what came of the round, removes what only a running round needs, and opens the next one.
@@ -269,6 +293,9 @@ impl<T: Config> Pallet<T> {
 			}
 		}
 		Running::<T>::remove(programme);
+		if running.phase != Phase::Commit {
+			entry.released = entry.released.saturating_add(1);
+		}
 		let auditors = audit.as_ref().map_or(0, |a| a.committee.len());
 		let seats = committee.len().saturating_add(auditors) as u32;
 		let step = Step::Settled { candidates: 0, updates: running.commit_count, seats };
@@ -288,13 +315,7 @@ impl<T: Config> Pallet<T> {
 				outcome,
 			},
 		);
-		if entry.finalised >= entry.settings.rounds {
-			entry.state = ProgrammeState::Completed;
-			Programmes::<T>::insert(programme, entry);
-			Self::deposit_event(Event::ProgrammeCompleted { programme });
-		} else {
-			Self::open_round(programme, entry);
-		}
+		Self::go_on(programme, entry);
 		step
 	}
 }

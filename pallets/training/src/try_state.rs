@@ -32,14 +32,40 @@ impl<T: Config> Pallet<T> {
 	}
 
 	fn check_programme(id: ProgrammeId, entry: &ProgrammeOf<T>) -> Result<(), TryRuntimeError> {
+		let runs = Running::<T>::contains_key(id);
 		ensure!(
-			Running::<T>::contains_key(id) == (entry.state == ProgrammeState::Open),
+			match entry.state {
+				ProgrammeState::Open => runs,
+				ProgrammeState::Paused => true,
+				_ => !runs,
+			},
 			"training: a round runs for a programme that is not open, or none for one that is"
 		);
 		ensure!(
-			(entry.finalised == entry.settings.rounds) == (entry.state == ProgrammeState::Completed)
-				&& entry.finalised <= entry.settings.rounds,
+			(entry.state == ProgrammeState::Paused) == entry.paused_at.is_some(),
+			"training: a programme is paused since no block, or was paused and is not"
+		);
+		ensure!(
+			entry.state == ProgrammeState::Closed
+				|| (entry.finalised == entry.settings.rounds) == (entry.state == ProgrammeState::Completed),
 			"training: a programme's state does not fit its finalised rounds"
+		);
+		ensure!(
+			entry.finalised <= entry.settings.rounds && entry.finalised <= entry.released,
+			"training: a programme has more finalised rounds than it may have"
+		);
+		ensure!(
+			Self::check_settings(&entry.settings).is_ok()
+				&& entry.next.as_ref().is_none_or(|next| {
+					Self::check_settings(next).is_ok()
+						&& next.rounds > entry.finalised
+						&& *next != entry.settings
+				}),
+			"training: a programme's settings are out of bounds"
+		);
+		ensure!(
+			entry.next.is_none() || runs || entry.state == ProgrammeState::Paused,
+			"training: an amendment waits though no round runs"
 		);
 		let record = pallet_provenance::Records::<T>::get(entry.weights_record)
 			.ok_or("training: a programme's weights have no record")?;

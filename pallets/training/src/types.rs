@@ -34,6 +34,8 @@ pub struct Programme<Balance, BlockNumber> {
 	pub weights_record: RecordId,
 	/// Rounds finalised.
 	pub finalised: u32,
+	/// Rounds whose updates left their devices, finalised or not: what participants paid for in privacy.
+	pub released: u32,
 	/// The number of the running round, or of the last one.
 	pub round: RoundIndex,
 }
@@ -162,7 +164,8 @@ where
 	pub base_record: RecordId,
 	/// Updates committed.
 	pub commit_count: u32,
-	/// The last committee before any audit, and how each member did.
+	/// The last committee before any audit, and how each member did. Empty when the programme was closed: nobody is to
+	/// blame then.
 	pub committee: BoundedVec<(AccountId, MemberOutcome), MaxCommittee>,
 	/// The included updates, as a bitmap over commits.
 	pub included: BoundedVec<u8, MaxBitmap>,

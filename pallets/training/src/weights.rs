@@ -39,7 +39,7 @@ impl<T: frame_system::Config> WeightInfo for DbCosts<T> {
 		cost::<T>(4, 1, 12_000)
 	}
 	fn commit_update() -> Weight {
-		cost::<T>(7, 4, 12_000)
+		cost::<T>(9, 4, 12_000)
 	}
 	fn vote_availability(u: u32, c: u32) -> Weight {
 		cost::<T>(u64::from(c) + 4, 2, 12_000 + 20 * u64::from(u)).saturating_add(bits(u, c))
@@ -60,14 +60,15 @@ impl<T: frame_system::Config> WeightInfo for DbCosts<T> {
 		cost::<T>(10, 8, 16_000)
 	}
 	fn draw(a: u32, c: u32) -> Weight {
-		// For each candidate its device twice and its bond with what is pending of it, and a hash for each ticket; for each
-		// member a write in and out.
+		// For each candidate its device, its bond with what is pending of it and what the charter asks of it, and a hash
+		// for each ticket; for each member a write in and out.
 		let (a, c) = (u64::from(a), u64::from(c));
 		cost::<T>(6 * a + 2 + c, 3 * c + 2, 4_000 + 600 * a)
 			.saturating_add(Weight::from_parts(10_000_000 * a, 0))
 	}
 	fn include(u: u32, c: u32) -> Weight {
-		cost::<T>(u64::from(c) + 3 * u64::from(u), 1, 4_000 + 200 * u64::from(u)).saturating_add(bits(u, c))
+		// For each update its commit, the charter, the device and its evidence.
+		cost::<T>(u64::from(c) + 4 * u64::from(u) + 2, 2, 4_000 + 500 * u64::from(u)).saturating_add(bits(u, c))
 	}
 	fn settle(u: u32, c: u32) -> Weight {
 		// For each update: commit and earnings read, two records, earnings and two removals written. For each member its

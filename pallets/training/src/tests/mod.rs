@@ -1,6 +1,7 @@
 mod commit;
 mod committee;
 mod genesis;
+mod life;
 mod pool;
 mod properties;
 mod settlement;

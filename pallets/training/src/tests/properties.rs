@@ -1,7 +1,7 @@
 //! Honest and hostile actors do anything at any time; the invariants hold after every step.
 
 use crate::mock::*;
-use cairn_primitives::{bitmap, views::Phase, H256};
+use cairn_primitives::{bitmap, views::Phase, Settings, H256};
 use proptest::prelude::*;
 use sp_runtime::BoundedVec;
 
@@ -20,6 +20,12 @@ enum Act {
 	Claim { who: u8 },
 	Retire { who: u8, device: u32 },
 	Wait { blocks: u64 },
+	Amend { seats: u32, rounds: u32, reward: u128 },
+	Pause,
+	Resume,
+	Close,
+	Forbid { yes: bool },
+	Ban { device: Option<u32> },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -39,6 +45,13 @@ fn act() -> impl Strategy<Value = Act> {
 		1 => who.clone().prop_map(|who| Act::Claim { who }),
 		1 => (who, 0u32..13).prop_map(|(who, device)| Act::Retire { who, device }),
 		2 => (0u64..12).prop_map(|blocks| Act::Wait { blocks }),
+		1 => (1u32..6, 0u32..6, 0u128..2_000)
+			.prop_map(|(seats, rounds, reward)| Act::Amend { seats, rounds, reward }),
+		1 => Just(Act::Pause),
+		2 => Just(Act::Resume),
+		1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Act::Close } else { Act::Resume }),
+		1 => any::<bool>().prop_map(|yes| Act::Forbid { yes }),
+		1 => prop::option::of(0u32..12).prop_map(|device| Act::Ban { device }),
 	]
 }
 
@@ -99,6 +112,24 @@ fn perform(act: &Act) {
 			let _ = Hardware::retire_device(signed(who), device);
 		},
 		Act::Wait { blocks } => pass_blocks(blocks),
+		Act::Amend { seats, rounds, reward } => {
+			let settings = programme().settings().expect("they fit");
+			let _ = Training::amend(
+				0,
+				Settings { committee_size: seats, rounds, reward_per_round: reward, ..settings },
+			);
+		},
+		Act::Pause => {
+			let _ = Training::pause(0);
+		},
+		Act::Resume => {
+			let _ = Training::resume(0);
+		},
+		Act::Close => {
+			let _ = Training::close(0);
+		},
+		Act::Forbid { yes } => Forbidden::set(&yes),
+		Act::Ban { device } => Banned::set(&device),
 	}
 }
 
@@ -131,8 +162,18 @@ proptest! {
 		acts in prop::collection::vec(act(), 1..120)
 	) {
 		chain(vec![programme()]).execute_with(|| {
-			for act in acts.iter().filter(|a| !matches!(a, Act::Retire { .. } | Act::Delist { .. })) {
+			let lasting = |act: &&Act| {
+				use Act::*;
+				!matches!(act, Retire { .. } | Delist { .. } | Close | Amend { .. })
+			};
+			for act in acts.iter().filter(lasting) {
 				perform(act);
+			}
+			Forbidden::set(&false);
+			Banned::set(&None);
+			let _ = Training::resume(0);
+			if Training::current_round(0).is_none() {
+				let _ = Training::advance(signed(20), 0);
 			}
 			let Some(before) = Training::programme_info(0) else { return Err(TestCaseError::fail("gone")) };
 			if before.finalised == before.rounds {
