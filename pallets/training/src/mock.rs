@@ -314,18 +314,50 @@ pub fn quality() -> BoundedVec<u8, MaxUpdates> {
 	BoundedVec::truncate_from(vec![100; bitmap::count(&round().included) as usize])
 }
 
-pub fn commit_result(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
+/// Commits to a result with this quality.
+pub fn commit_with_quality(
+	member: &AccountId32,
+	result: H256,
+	quality: &BoundedVec<u8, MaxUpdates>,
+) -> DispatchResultWithPostInfo {
 	let r = round();
 	let genesis = System::block_hash(0);
 	let commitment =
-		aggregate_commitment(&genesis, 0, r.index, r.attempt, member.as_ref(), &result, &quality(), &SALT);
+		aggregate_commitment(&genesis, 0, r.index, r.attempt, member.as_ref(), &result, quality, &SALT);
 	Training::commit_aggregate(RuntimeOrigin::signed(member.clone()), 0, r.index, r.attempt, commitment)
 }
 
-pub fn reveal(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
+pub fn commit_result(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
+	commit_with_quality(member, result, &quality())
+}
+
+pub fn reveal_with(
+	member: &AccountId32,
+	result: H256,
+	quality: BoundedVec<u8, MaxUpdates>,
+) -> DispatchResultWithPostInfo {
 	let r = round();
 	let member = RuntimeOrigin::signed(member.clone());
-	Training::reveal_aggregate(member, 0, r.index, r.attempt, result, quality(), SALT)
+	Training::reveal_aggregate(member, 0, r.index, r.attempt, result, quality, SALT)
+}
+
+pub fn reveal(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
+	reveal_with(member, result, quality())
+}
+
+/// The members commit to and reveal these results, each its own.
+pub fn aggregate(members: &[AccountId32], results: &[H256]) {
+	for (member, result) in members.iter().zip(results) {
+		assert_ok!(commit_result(member, *result));
+	}
+	for (member, result) in members.iter().zip(results) {
+		assert_ok!(reveal(member, *result));
+	}
+}
+
+/// The auditors of the running round, by seat.
+pub fn auditors() -> Vec<AccountId32> {
+	round().challenge.expect("challenged").committee.into_iter().map(|m| m.account).collect()
 }
 
 /// The next weights of the running round, which every honest member computes.
@@ -333,20 +365,27 @@ pub fn next_weights() -> H256 {
 	hash(500_000 + round().index as u64)
 }
 
-/// Everybody does everything right, from an open commit window to a finalised round.
-pub fn finalise_round() {
+/// Everybody does everything right, from an open commit window to an agreed result. Returns the committee.
+pub fn agree() -> Vec<AccountId32> {
 	commit_all();
 	let members = committee();
 	for member in &members {
-		if phase() == Phase::Availability {
-			assert_ok!(vote(member, |_| true));
-		}
+		assert_ok!(vote(member, |_| true));
 	}
-	let result = next_weights();
-	for member in &members {
-		assert_ok!(commit_result(member, result));
+	aggregate(&members, &[next_weights(); 7][..members.len()]);
+	members
+}
+
+/// The same until the round is finalised.
+pub fn finalise_round() {
+	let index = round().index;
+	agree();
+	if Training::current_round(0).is_some_and(|r| r.index == index) {
+		pass_blocks(u64::from(programme_schedule().challenge) + 1);
+		assert_ok!(Training::advance(signed(20), 0));
 	}
-	for member in &members {
-		assert_ok!(reveal(member, result));
-	}
+}
+
+fn programme_schedule() -> Schedule {
+	Training::programme_info(0).expect("it runs").schedule
 }

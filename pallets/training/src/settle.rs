@@ -38,7 +38,7 @@ pub(crate) struct Judgement {
 impl<T: Config> Pallet<T> {
 	/// Takes the seats from the committee at work, and forgets all that it did but what it revealed.
 	pub(crate) fn dismiss(programme: ProgrammeId, running: &mut RunningOf<T>) -> Sat<T::AccountId> {
-		let sat = core::mem::take(&mut running.committee)
+		let sat: Sat<_> = core::mem::take(&mut running.committee)
 			.into_iter()
 			.zip(0u32..)
 			.map(|(account, seat)| (account, Members::<T>::take(programme, seat).revealed))

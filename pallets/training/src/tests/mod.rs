@@ -1,3 +1,4 @@
+mod challenge;
 mod commit;
 mod committee;
 mod genesis;

@@ -5,7 +5,7 @@ use cairn_primitives::{
 };
 use frame_support::{assert_noop, assert_ok};
 use pallet_provenance::Records;
-use sp_runtime::DispatchError;
+use sp_runtime::{BoundedVec, DispatchError};
 
 #[test]
 fn finalised_round_links_base_updates_and_next_weights() {
@@ -63,7 +63,7 @@ fn reward_goes_to_included_trainers_by_steps_and_to_the_committee() {
 		}
 		for trainer in 6..=8 {
 			let earned = Rewards::reward_info(0, &acc(trainer));
-			assert_eq!((earned.points, earned.claimable), (5, 300));
+			assert_eq!((earned.points, earned.claimable), (500, 300));
 		}
 		assert_eq!(Rewards::reward_info(0, &acc(9)).claimable, 0);
 		for member in &members {
@@ -72,6 +72,48 @@ fn reward_goes_to_included_trainers_by_steps_and_to_the_committee() {
 		}
 		assert_eq!(Rewards::pot_free(0), 100_000 - 900 - 99);
 		assert_ok!(Rewards::claim(signed(6), 0));
+	});
+}
+
+#[test]
+fn points_are_local_steps_times_quality() {
+	run(|| {
+		commit_all();
+		let members = committee();
+		for member in &members {
+			assert_ok!(vote(member, |i| i != 2));
+		}
+		let (result, quality) = (next_weights(), BoundedVec::truncate_from(vec![100, 0, 50]));
+		for member in &members {
+			assert_ok!(commit_with_quality(member, result, &quality));
+		}
+		for member in &members {
+			assert_ok!(reveal_with(member, result, quality.clone()));
+		}
+		let earned = |n: u8| {
+			let earned = Rewards::reward_info(0, &acc(n));
+			(earned.points, earned.claimable)
+		};
+		assert_eq!([6, 7, 8, 9].map(earned), [(500, 600), (0, 0), (0, 0), (250, 300)]);
+	});
+}
+
+#[test]
+fn committee_that_agrees_on_the_weights_but_not_on_the_quality_does_not_agree() {
+	run(|| {
+		commit_all();
+		let members = committee();
+		for member in &members {
+			assert_ok!(vote(member, |_| true));
+		}
+		let qualities: Vec<_> = (0..3).map(|n| BoundedVec::truncate_from(vec![90 + n; 4])).collect();
+		for (member, quality) in members.iter().zip(&qualities) {
+			assert_ok!(commit_with_quality(member, next_weights(), quality));
+		}
+		for (member, quality) in members.iter().zip(&qualities) {
+			assert_ok!(reveal_with(member, next_weights(), quality.clone()));
+		}
+		assert_eq!((round().attempt, phase()), (1, Phase::Availability));
 	});
 }
 
