@@ -87,7 +87,27 @@ pub enum AggregationRule {
 	},
 }
 
+/// An aggregation rule without its parameters: what a charter allows or does not.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum RuleKind {
+	/// [`AggregationRule::WeightedMean`].
+	WeightedMean,
+	/// [`AggregationRule::TrimmedMean`].
+	TrimmedMean,
+}
+
 impl AggregationRule {
+	/// The rule without its parameters.
+	pub const fn kind(&self) -> RuleKind {
+		match self {
+			Self::WeightedMean => RuleKind::WeightedMean,
+			Self::TrimmedMean { .. } => RuleKind::TrimmedMean,
+		}
+	}
+
 	/// The smallest number of updates this rule can aggregate.
 	pub const fn min_updates(&self) -> u32 {
 		match self {
@@ -114,6 +134,28 @@ pub struct Schedule {
 	/// Disputing the agreed aggregate; 0 when it cannot be disputed.
 	#[cfg_attr(feature = "serde", serde(default))]
 	pub challenge: u32,
+}
+
+impl Schedule {
+	/// The windows that a programme may have at all: every window takes at least a block, and a challenge is optional.
+	pub const SHORTEST: Self = Self { commit: 1, availability: 1, aggregate: 1, reveal: 1, challenge: 0 };
+	/// No window is longer.
+	pub const LONGEST: Self = Self {
+		commit: u32::MAX,
+		availability: u32::MAX,
+		aggregate: u32::MAX,
+		reveal: u32::MAX,
+		challenge: u32::MAX,
+	};
+
+	/// Whether every window is at most as long as the same window of `other`.
+	pub const fn fits_into(&self, other: &Self) -> bool {
+		self.commit <= other.commit
+			&& self.availability <= other.availability
+			&& self.aggregate <= other.aggregate
+			&& self.reveal <= other.reveal
+			&& self.challenge <= other.challenge
+	}
 }
 
 /// What an artifact is, in a record.

@@ -1,10 +1,10 @@
 //! What the runtime APIs return: the state of programmes, rounds, records and rewards as a client wants to see it.
 
 use crate::{
-	AggregationRule, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordRange, RoundIndex, Schedule,
-	SlashId, H256,
+	AggregationRule, ArtifactHash, DeviceClass, DeviceId, ProgrammeId, Record, RecordId, RecordRange,
+	RoundIndex, RuleKind, Schedule, SlashId, H256,
 };
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 #[cfg(feature = "serde")]
@@ -154,6 +154,52 @@ pub struct ProgrammeInfo<AccountId, Balance> {
 	/// What the pot holds beyond what it owes, in plancks.
 	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
 	pub pot_free: Balance,
+}
+
+/// The policies that bind every programme. What is left out of its JSON binds nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", default, deny_unknown_fields)
+)]
+pub struct CharterInfo {
+	/// What a programme may cost a participant in differential privacy, over all its rounds, in thousandths of epsilon.
+	/// `None`: nothing is asked.
+	pub max_epsilon: Option<u32>,
+	/// The licences a model may be published under, SPDX identifiers; empty when any will do.
+	pub licences: Vec<String>,
+	/// The kinds of data that may be trained on; empty when any will do.
+	pub data_categories: Vec<String>,
+	/// The most of a round's reward for trainers that one site may get, in per cent.
+	pub site_cap: u8,
+	/// The classes of devices that need valid measured evidence to take part.
+	pub evidence: Vec<DeviceClass>,
+	/// The aggregation rules that may be used; empty when any may.
+	pub rules: Vec<RuleKind>,
+	/// The least aggregators per round.
+	pub min_committee: u32,
+	/// The shortest windows of a round, in blocks.
+	pub min_schedule: Schedule,
+	/// The longest windows of a round, in blocks.
+	pub max_schedule: Schedule,
+}
+
+impl Default for CharterInfo {
+	/// Binds nothing.
+	fn default() -> Self {
+		Self {
+			max_epsilon: None,
+			licences: Vec::new(),
+			data_categories: Vec::new(),
+			site_cap: 100,
+			evidence: Vec::new(),
+			rules: Vec::new(),
+			min_committee: 1,
+			min_schedule: Schedule::SHORTEST,
+			max_schedule: Schedule::LONGEST,
+		}
+	}
 }
 
 /// One update's commit in the running round.
@@ -453,7 +499,7 @@ pub struct DeviceInfo<AccountId> {
 	/// The account it signs with.
 	pub account: AccountId,
 	/// What it is.
-	pub class: crate::DeviceClass,
+	pub class: DeviceClass,
 	/// Memory, MiB.
 	pub memory_mib: u32,
 	/// Where it stands in its life.
@@ -466,7 +512,7 @@ pub struct DeviceInfo<AccountId> {
 #[cfg(all(test, feature = "std"))]
 mod tests {
 	use super::*;
-	use crate::{DeviceClass, DeviceState, H256};
+	use crate::{DeviceState, H256};
 
 	#[test]
 	fn json_has_hex_and_decimal_strings_and_reads_back() {
@@ -521,6 +567,16 @@ mod tests {
 		let json = serde_json::to_value(&pot).expect("serialises");
 		assert_eq!(json["remaining"], "11");
 		assert_eq!(serde_json::from_value::<PotInfo<String, u128>>(json).expect("reads back"), pot);
+
+		let charter: CharterInfo = serde_json::from_str(
+			r#"{"licences":["MIT"],"minSchedule":{"commit":2,"availability":1,"aggregate":1,"reveal":1}}"#,
+		)
+		.expect("what is left out has a default");
+		assert_eq!((charter.site_cap, charter.min_schedule.challenge), (100, 0));
+		let json = serde_json::to_value(&charter).expect("serialises");
+		assert_eq!((&json["licences"][0], &json["minSchedule"]["commit"]), (&"MIT".into(), &2.into()));
+		assert_eq!(serde_json::from_value::<CharterInfo>(json).expect("reads back"), charter);
+		assert!(serde_json::from_str::<CharterInfo>(r#"{"licenses":[]}"#).is_err());
 
 		let device = DeviceInfo::<String> {
 			id: 1,

@@ -5,7 +5,7 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use cairn_primitives::{
-	views::{DeviceInfo, LineagePage, ProgrammeInfo, RewardInfo, RoundInfo},
+	views::{CharterInfo, DeviceInfo, LineagePage, ProgrammeInfo, RewardInfo, RoundInfo},
 	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex,
 };
 use codec::Codec;
@@ -91,6 +91,19 @@ sp_api::decl_runtime_apis! {
 		///
 		/// `None` when no device has bound this key.
 		fn device_of_network_key(network_key: [u8; 32]) -> Option<DeviceInfo<AccountId>>;
+	}
+
+	/// What the DAO has decided.
+	#[api_version(1)]
+	pub trait GovernanceApi<AccountId>
+	where
+		AccountId: Codec,
+	{
+		/// The policies that bind every programme.
+		fn charter() -> CharterInfo;
+
+		/// The validators that were decided on last, sorted. They take over with the session after the next.
+		fn validators() -> Vec<AccountId>;
 	}
 
 	/// Points, claims and bonds.
