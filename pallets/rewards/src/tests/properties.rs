@@ -130,7 +130,7 @@ fn perform(act: &Act, open: &mut Vec<(u8, u128)>) {
 }
 
 proptest! {
-	#![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+	#![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
 	#[test]
 	fn invariants_hold_after_every_act_and_everything_is_paid_in_the_end(
