@@ -1,5 +1,5 @@
-use crate::{self as pallet_rewards, SlashFractions};
-use cairn_primitives::ProgrammeId;
+use crate::{self as pallet_rewards, Share, SlashFractions};
+use cairn_primitives::{ProgrammeId, H256};
 use frame_support::{derive_impl, ord_parameter_types, parameter_types, traits::Contains, PalletId};
 use frame_system::EnsureSignedBy;
 use sp_core::crypto::AccountId32;
@@ -120,20 +120,61 @@ impl pallet_rewards::Config for Test {
 	type BenchmarkHelper = ProgrammeZero;
 }
 
-/// Runs `test` at block 1; accounts 1, 2 and 9 hold 1,000 each. Checks the invariants at the end, and that no token
-/// came or went but by genesis endowment.
-pub fn run(test: impl FnOnce()) {
+/// A chain at block 1. Accounts 1 to 4 and 9 hold 1,000 each; nobody else, the treasury included, has anything.
+pub fn chain() -> sp_io::TestExternalities {
 	let mut storage =
 		frame_system::GenesisConfig::<Test>::default().build_storage().expect("genesis is valid");
 	pallet_balances::GenesisConfig::<Test> {
-		balances: vec![(acc(1), 1_000), (acc(2), 1_000), (acc(9), 1_000)],
+		balances: [1, 2, 3, 4, 9].map(|n| (acc(n), 1_000)).into(),
 		..Default::default()
 	}
 	.assimilate_storage(&mut storage)
 	.expect("genesis is valid");
-	sp_io::TestExternalities::new(storage).execute_with(|| {
-		System::set_block_number(1);
+	let mut chain = sp_io::TestExternalities::new(storage);
+	chain.execute_with(|| System::set_block_number(1));
+	chain
+}
+
+/// Runs `test` on [`chain`] and checks the invariants at the end.
+pub fn run(test: impl FnOnce()) {
+	chain().execute_with(|| {
 		test();
 		Rewards::do_try_state().expect("the invariants hold");
 	});
+}
+
+pub fn signed(who: u8) -> RuntimeOrigin {
+	RuntimeOrigin::signed(acc(who))
+}
+
+/// Origins that sign for nobody.
+pub fn unsigned() -> [RuntimeOrigin; 2] {
+	[RuntimeOrigin::root(), RuntimeOrigin::none()]
+}
+
+pub fn pass_blocks(n: u64) {
+	System::set_block_number(System::block_number() + n);
+}
+
+/// The evidence number `n`.
+pub fn evidence(n: u64) -> H256 {
+	H256::from_low_u64_be(n)
+}
+
+/// Points of accounts, each at a site of its own.
+pub fn shares<const N: usize>(points: [(u8, u128); N]) -> Vec<Share<AccountId32>> {
+	points.map(|(who, points)| Share { account: acc(who), site: who.into(), points }).into()
+}
+
+/// A plain transfer into a pot, as a treasury spend makes one.
+pub fn transfer_to_pot(who: u8, programme: ProgrammeId, amount: u128) {
+	frame_support::assert_ok!(Balances::transfer_keep_alive(signed(who), Rewards::pot(programme), amount));
+}
+
+pub fn free(who: u8) -> u128 {
+	Balances::free_balance(acc(who))
+}
+
+pub fn treasury() -> u128 {
+	Balances::free_balance(Treasury::get())
 }

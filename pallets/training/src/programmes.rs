@@ -320,6 +320,8 @@ impl<T: Config> Pallet<T> {
 			entry.state = ProgrammeState::Completed;
 			Programmes::<T>::insert(programme, entry);
 			Self::deposit_event(Event::ProgrammeCompleted { programme });
+			// No round will spend from it again.
+			pallet_rewards::Pallet::<T>::close_pot(programme);
 		} else {
 			Self::open_round(programme, entry);
 		}

@@ -5,8 +5,10 @@ extern crate alloc;
 
 use alloc::vec::Vec;
 use cairn_primitives::{
-	views::{CharterInfo, DeviceInfo, LineagePage, ProgrammeInfo, RewardInfo, RoundInfo},
-	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex,
+	views::{
+		BondInfo, CharterInfo, DeviceInfo, LineagePage, PotInfo, ProgrammeInfo, RewardInfo, RoundInfo, SlashInfo,
+	},
+	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex, SlashId,
 };
 use codec::Codec;
 
@@ -120,5 +122,43 @@ sp_api::decl_runtime_apis! {
 
 		/// What an account has bonded, in plancks; zero when it has no bond.
 		fn bonded(account: AccountId) -> Balance;
+	}
+
+	/// The pots of programmes.
+	#[api_version(1)]
+	pub trait PotsApi<AccountId, Balance>
+	where
+		AccountId: Codec,
+		Balance: Codec,
+	{
+		/// The ledger of a programme's pot: what came in, what was earned, returned and forfeited, and what is left.
+		///
+		/// `None` when no programme has this number.
+		fn pot(programme: ProgrammeId) -> Option<PotInfo<AccountId, Balance>>;
+
+		/// What a sponsor gets back from a closed programme's pot when it asks now, in plancks.
+		///
+		/// Zero while the programme is not closed, and when the account gave nothing or has been refunded.
+		fn refund(programme: ProgrammeId, sponsor: AccountId) -> Balance;
+	}
+
+	/// Stakes, and what waits to be taken from them.
+	#[api_version(1)]
+	pub trait SlashesApi<AccountId, Balance, BlockNumber>
+	where
+		AccountId: Codec,
+		Balance: Codec,
+		BlockNumber: Codec,
+	{
+		/// What an account stakes: its bond, the part that pending slashes would take, and its challenge bonds.
+		fn bond(account: AccountId) -> BondInfo<Balance>;
+
+		/// The slashes of an account that are neither applied nor vetoed.
+		fn slashes(account: AccountId) -> Vec<SlashInfo<AccountId, Balance, BlockNumber>>;
+
+		/// A slash by its number.
+		///
+		/// `None` when it was applied or vetoed, or when no slash has this number.
+		fn slash(slash: SlashId) -> Option<SlashInfo<AccountId, Balance, BlockNumber>>;
 	}
 }

@@ -40,7 +40,7 @@ fn draw_many(tickets: &[u32], seats: u32, draws: u32) -> BTreeMap<u32, u32> {
 
 #[test]
 fn every_set_is_drawn_as_often_as_its_tickets_say() {
-	const DRAWS: u32 = 20_000;
+	const DRAWS: u32 = 4_000;
 	for (tickets, seats) in
 		[(vec![1; 6], 3), (vec![1, 2, 3, 4], 1), (vec![1, 1, 2, 8], 2), (vec![4, 1, 1, 1, 3, 2], 3)]
 	{

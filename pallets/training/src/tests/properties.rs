@@ -1,7 +1,7 @@
 //! Honest and hostile actors do anything at any time; the invariants hold after every step.
 
 use crate::mock::*;
-use cairn_primitives::{bitmap, views::Phase, Settings, H256};
+use cairn_primitives::{bitmap, views::Phase, Schedule, Settings, H256};
 use proptest::prelude::*;
 use sp_runtime::BoundedVec;
 
@@ -9,8 +9,14 @@ use sp_runtime::BoundedVec;
 enum Act {
 	Commit { who: u8, round: u32, artifact: u64, samples: u32, steps: u32 },
 	Vote { who: u8, bits: u8 },
-	CommitResult { who: u8, result: u64 },
-	Reveal { who: u8, result: u64 },
+	CommitResult { who: u8, result: u64, quality: u8 },
+	Reveal { who: u8, result: u64, quality: u8 },
+	/// A whole committee goes on together, so that rounds get as far as audits.
+	Together { agree: bool },
+	Challenge { who: u8, claimed: u64 },
+	ApplySlash { slash: u32 },
+	VetoSlash { slash: u32 },
+	Learn { block: u64 },
 	Advance { who: u8 },
 	Enlist { who: u8 },
 	Delist { who: u8 },
@@ -34,8 +40,15 @@ fn act() -> impl Strategy<Value = Act> {
 		6 => (who.clone(), 0u32..4, 0u64..40, 0u32..1_100, 0u32..110)
 			.prop_map(|(who, round, artifact, samples, steps)| Act::Commit { who, round, artifact, samples, steps }),
 		6 => (1u8..=6, any::<u8>()).prop_map(|(who, bits)| Act::Vote { who, bits }),
-		6 => (1u8..=6, 0u64..3).prop_map(|(who, result)| Act::CommitResult { who, result }),
-		6 => (1u8..=6, 0u64..3).prop_map(|(who, result)| Act::Reveal { who, result }),
+		6 => (1u8..=6, 0u64..3, 98u8..=101)
+			.prop_map(|(who, result, quality)| Act::CommitResult { who, result, quality }),
+		6 => (1u8..=6, 0u64..3, 98u8..=101)
+			.prop_map(|(who, result, quality)| Act::Reveal { who, result, quality }),
+		8 => prop::bool::weighted(0.8).prop_map(|agree| Act::Together { agree }),
+		4 => (1u8..=20, 0u64..3).prop_map(|(who, claimed)| Act::Challenge { who, claimed }),
+		1 => (0u32..6).prop_map(|slash| Act::ApplySlash { slash }),
+		1 => (0u32..6).prop_map(|slash| Act::VetoSlash { slash }),
+		1 => prop_oneof![0u64..100, Just(u64::MAX)].prop_map(|block| Act::Learn { block }),
 		4 => who.clone().prop_map(|who| Act::Advance { who }),
 		1 => who.clone().prop_map(|who| Act::Enlist { who }),
 		1 => who.clone().prop_map(|who| Act::Delist { who }),
@@ -77,16 +90,44 @@ fn perform(act: &Act) {
 				);
 			}
 		},
-		Act::CommitResult { who, result } => {
+		Act::CommitResult { who, result, quality } => {
 			if running.is_some() {
-				let _ = commit_result(&acc(who), outcome(result));
+				let _ = commit_with_quality(&acc(who), outcome(result), &qualities(quality));
 			}
 		},
-		Act::Reveal { who, result } => {
+		Act::Reveal { who, result, quality } => {
 			if running.is_some() {
-				let _ = reveal(&acc(who), outcome(result));
+				let _ = reveal_with(&acc(who), outcome(result), qualities(quality));
 			}
 		},
+		Act::Together { agree } => {
+			if let Some(r) = running {
+				let members = r.challenge.map_or(r.committee, |c| c.committee);
+				for (n, member) in (0u8..).zip(members) {
+					let Some(now) = Training::current_round(0) else { return };
+					let quality = qualities(if agree { 100 } else { 100 - n });
+					let _ = match now.phase {
+						Phase::Availability => vote(&member.account, |_| true),
+						Phase::Aggregate | Phase::AuditAggregate => {
+							commit_with_quality(&member.account, next_weights(), &quality)
+						},
+						_ => reveal_with(&member.account, next_weights(), quality),
+					};
+				}
+			}
+		},
+		Act::Challenge { who, claimed } => {
+			if let Some(r) = running {
+				let _ = Training::challenge(signed(who), 0, r.index, outcome(claimed));
+			}
+		},
+		Act::ApplySlash { slash } => {
+			let _ = Rewards::apply_slash(signed(1), slash);
+		},
+		Act::VetoSlash { slash } => {
+			let _ = Rewards::veto_slash(RuntimeOrigin::root(), slash);
+		},
+		Act::Learn { block } => Known::set(&block),
 		Act::Advance { who } => {
 			let _ = Training::advance(signed(who), 0);
 		},
@@ -113,7 +154,7 @@ fn perform(act: &Act) {
 		},
 		Act::Wait { blocks } => pass_blocks(blocks),
 		Act::Amend { seats, rounds, reward } => {
-			let settings = programme().settings().expect("they fit");
+			let settings = disputable().settings().expect("they fit");
 			let _ = Training::amend(
 				0,
 				Settings { committee_size: seats, rounds, reward_per_round: reward, ..settings },
@@ -141,12 +182,23 @@ fn outcome(result: u64) -> H256 {
 	}
 }
 
+/// This for every included update, when it can be.
+fn qualities(quality: u8) -> BoundedVec<u8, MaxUpdates> {
+	BoundedVec::truncate_from(vec![quality; bitmap::count(&round().included) as usize])
+}
+
+/// The programme, with a challenge window and an audit.
+fn disputable() -> crate::GenesisProgramme<u128> {
+	let schedule = Schedule { challenge: 4, ..programme().schedule };
+	crate::GenesisProgramme { schedule, audit_size: Some(5), challenge_bond: 100, ..programme() }
+}
+
 proptest! {
 	#![proptest_config(ProptestConfig { cases: 384, ..ProptestConfig::default() })]
 
 	#[test]
 	fn invariants_hold_after_every_act(acts in prop::collection::vec(act(), 1..160)) {
-		chain(vec![programme()]).execute_with(|| {
+		chain(vec![disputable()]).execute_with(|| {
 			let issued = Balances::total_issuance();
 			for act in &acts {
 				perform(act);
@@ -161,7 +213,7 @@ proptest! {
 	fn programme_always_gets_on_when_honest_workers_come_back(
 		acts in prop::collection::vec(act(), 1..120)
 	) {
-		chain(vec![programme()]).execute_with(|| {
+		chain(vec![disputable()]).execute_with(|| {
 			let lasting = |act: &&Act| {
 				use Act::*;
 				!matches!(act, Retire { .. } | Delist { .. } | Close | Amend { .. })

@@ -1,7 +1,7 @@
 use crate::{mock::*, Commits, Error, Event, GenesisProgramme, Members};
 use cairn_primitives::{
 	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
-	RecordKind,
+	RecordKind, Schedule,
 };
 use frame_support::{assert_noop, assert_ok};
 use pallet_provenance::Records;
@@ -125,7 +125,10 @@ fn programme_is_complete_after_its_rounds() {
 		}
 		let info = Training::programme_info(0).expect("exists");
 		assert_eq!((info.state, info.finalised, info.round), (ProgrammeState::Completed, 3, 2));
-		System::assert_last_event(Event::ProgrammeCompleted { programme: 0 }.into());
+		System::assert_has_event(Event::ProgrammeCompleted { programme: 0 }.into());
+		// Nobody sponsored it, so what the rounds left went to the treasury, and what was earned is still there.
+		assert_eq!(Rewards::pot_free(0), 0);
+		assert_ok!(Rewards::claim(signed(6), 0));
 		assert_eq!(Training::current_round(0), None);
 		assert_noop!(Training::advance(signed(20), 0), Error::<Test>::ProgrammeCompleted);
 	});
@@ -253,22 +256,62 @@ fn advance_is_refused_when_nothing_is_due_or_nothing_is_there() {
 #[test]
 fn weight_charged_never_exceeds_the_weight_declared() {
 	use frame_support::dispatch::GetDispatchInfo;
-	run(|| {
-		let mut charged = Vec::new();
-		for n in 6..=9 {
-			charged.push(commit(n).expect("accepted").actual_weight.expect("refunded"));
-		}
-		let declared = RuntimeCall::Training(crate::Call::commit_update {
+	let challenged = GenesisProgramme {
+		schedule: Schedule { challenge: 5, ..programme().schedule },
+		audit_size: Some(5),
+		challenge_bond: 100,
+		..programme()
+	};
+	run_with(vec![challenged], || {
+		let declared = |call: crate::Call<Test>| RuntimeCall::Training(call).get_dispatch_info().call_weight;
+		let charged = |result: crate::DispatchResultWithPostInfo| {
+			result.expect("accepted").actual_weight.expect("refunded")
+		};
+		let mut pairs = Vec::new();
+		let call = crate::Call::commit_update {
 			programme: 0,
 			round: 0,
 			artifact: hash(0),
 			samples: 1,
 			local_steps: 1,
-		})
-		.get_dispatch_info()
-		.call_weight;
-		assert!(charged.iter().all(|w| w.all_lte(declared)));
+		};
+		for n in 6..=9 {
+			pairs.push((charged(commit(n)), declared(call.clone())));
+		}
 		// Only the commit that drew the committee pays for the draw.
-		assert!(charged[0].all_lt(charged[3]));
+		assert!(pairs[0].0.all_lt(pairs[3].0));
+		let (programme, round, attempt) = (0, 0, 0);
+		let vote_call = || crate::Call::vote_availability { programme, round, attempt, bitmap: BoundedVec::new() };
+		let commit_call = || crate::Call::commit_aggregate { programme, round, attempt, commitment: hash(0) };
+		let (result, quality, salt) = (hash(0), BoundedVec::new(), SALT);
+		let reveal_call =
+			|| crate::Call::reveal_aggregate { programme, round, attempt, result, quality: quality.clone(), salt };
+		let work = |members: &[sp_core::crypto::AccountId32]| {
+			let mut pairs = Vec::new();
+			for member in members {
+				pairs.push((charged(commit_result(member, next_weights())), declared(commit_call())));
+			}
+			let result = next_weights();
+			for member in members {
+				pairs.push((charged(reveal(member, result)), declared(reveal_call())));
+			}
+			pairs
+		};
+		for member in committee() {
+			pairs.push((charged(vote(&member, |_| true)), declared(vote_call())));
+		}
+		pairs.extend(work(&committee()));
+		let challenge = crate::Call::challenge { programme, round, claimed: hash(1) };
+		let dispute = Training::challenge(signed(20), 0, 0, hash(1));
+		pairs.push((charged(dispute), declared(challenge)));
+		pairs.extend(work(&auditors()));
+		let advance = crate::Call::advance { programme };
+		assert_ok!(commit(6));
+		assert_ok!(commit(7));
+		pass_blocks(11);
+		pairs.push((charged(Training::advance(signed(20), 0)), declared(advance)));
+		for (n, (charged, declared)) in pairs.iter().enumerate() {
+			assert!(charged.all_lte(*declared), "call {n}: {charged:?} of {declared:?}");
+		}
 	});
 }
