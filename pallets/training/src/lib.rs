@@ -672,10 +672,14 @@ impl<T: Config> Pallet<T> {
 		<T as Config>::WeightInfo::draw(T::MaxAggregators::get(), T::MaxCommittee::get())
 	}
 
-	/// The most a member's call costs: settling a full round, or drawing a new committee after it failed to agree.
+	/// The most a member's call costs: settling a full round or fixing what is included in it, or drawing a new committee
+	/// after one failed to agree.
 	fn member_weight() -> Weight {
 		<T as Config>::WeightInfo::member_call(T::MaxCommittee::get())
-			.saturating_add(<T as Config>::WeightInfo::settle(T::MaxUpdates::get(), T::MaxCommittee::get()))
+			.saturating_add(
+				<T as Config>::WeightInfo::settle(T::MaxUpdates::get(), T::MaxCommittee::get())
+					.max(<T as Config>::WeightInfo::include(T::MaxUpdates::get())),
+			)
 			.saturating_add(Self::draw_weight())
 	}
 
