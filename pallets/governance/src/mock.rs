@@ -15,7 +15,7 @@ use sp_runtime::{
 	impl_opaque_keys,
 	testing::UintAuthorityId,
 	traits::{Convert, ConvertInto, IdentityLookup, OpaqueKeys},
-	BuildStorage, RuntimeAppPublic,
+	BuildStorage, Perbill, RuntimeAppPublic,
 };
 use std::collections::BTreeSet;
 
@@ -59,6 +59,16 @@ parameter_types! {
 	pub storage Attested: BTreeSet<DeviceId> = BTreeSet::new();
 	/// For each session: whether its authorities are others than those of the one before.
 	pub storage Changes: Vec<bool> = Vec::new();
+}
+
+parameter_types! {
+	pub Treasury: AccountId32 = AccountId32::new([110; 32]);
+	pub const Fractions: pallet_rewards::SlashFractions = pallet_rewards::SlashFractions {
+		dissented: Perbill::from_percent(10),
+		overturned: Perbill::from_percent(50),
+		failed_challenge: Perbill::from_percent(100),
+		equivocation: Perbill::from_percent(100),
+	};
 }
 
 ord_parameter_types! {
@@ -157,14 +167,34 @@ impl pallet_rewards::Config for Test {
 	type MinAggregatorBond = ConstU128<50>;
 	type BondLocked = Training;
 	type Programmes = KnownProgrammes<Test>;
+	type MinContribution = ConstU128<1>;
+	type Treasury = Treasury;
+	type SlashOrigin = EnsureSignedBy<PolicyAdmin, AccountId32>;
+	type VetoOrigin = EnsureSignedBy<PolicyAdmin, AccountId32>;
+	type DefaultSlashFractions = Fractions;
+	type SlashDeferral = ConstU64<20>;
+	type AppealPeriod = ConstU64<20>;
+	type MaxPendingSlashes = ConstU32<4>;
 	type WeightInfo = pallet_rewards::weights::DbCosts<Test>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = ProgrammeZero;
+}
+
+/// Programme 0 always exists.
+#[cfg(feature = "runtime-benchmarks")]
+pub struct ProgrammeZero;
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_rewards::benchmarking::BenchmarkHelper for ProgrammeZero {
+	fn open_programme() -> ProgrammeId {
+		0
+	}
 }
 
 /// Randomness that is a function of its subject.
 pub struct FixedRandomness;
 impl Randomness<H256, u64> for FixedRandomness {
 	fn random(subject: &[u8]) -> (H256, u64) {
-		(H256(blake2_256(subject)), 0)
+		(H256(blake2_256(subject)), u64::MAX)
 	}
 }
 
@@ -174,6 +204,7 @@ impl pallet_training::Config for Test {
 	type MaxUpdates = ConstU32<16>;
 	type MaxBitmap = ConstU32<2>;
 	type MaxCommittee = ConstU32<7>;
+	type MaxBondWeight = ConstU32<4>;
 	type MaxAggregators = ConstU32<9>;
 	type MaxAttempts = ConstU32<3>;
 	type WeightInfo = pallet_training::weights::DbCosts<Test>;
