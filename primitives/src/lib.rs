@@ -5,8 +5,9 @@
 //!
 //! - [`envelope`]: what an update declares about itself, bound into its artifact and therefore into its hash.
 //! - [`bitmap`]: the exact availability bitmap a committee member votes.
-//! - [`ledger`]: how the provenance ledger's records are hashed, committed to and proved.
 //! - [`hardware`]: evidence of what a device can do.
+//! - [`ledger`]: how the provenance ledger's records are hashed, committed to and proved.
+//! - [`programme`]: what is decided about a programme.
 //! - [`views`]: what the runtime APIs return.
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -16,6 +17,7 @@ pub mod bitmap;
 pub mod envelope;
 pub mod hardware;
 pub mod ledger;
+pub mod programme;
 pub mod round;
 #[cfg(feature = "serde")]
 pub mod text;
@@ -27,6 +29,7 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
 pub use primitive_types::H256;
+pub use programme::{Label, ProgrammeName, Settings};
 
 /// The BLAKE3-256 hash of an artifact's canonical bytes: its name everywhere.
 pub type ArtifactHash = H256;
@@ -40,6 +43,8 @@ pub type ProgrammeId = u32;
 pub type RoundIndex = u32;
 /// Number of a record in the provenance ledger, from 0, without gaps.
 pub type RecordId = u64;
+/// Number of a slash, from 0.
+pub type SlashId = u32;
 
 /// The name of an artifact: BLAKE3-256 over its bytes as they are.
 pub fn artifact_hash(bytes: &[u8]) -> ArtifactHash {
@@ -86,7 +91,27 @@ pub enum AggregationRule {
 	},
 }
 
+/// An aggregation rule without its parameters: what a charter allows or does not.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum RuleKind {
+	/// [`AggregationRule::WeightedMean`].
+	WeightedMean,
+	/// [`AggregationRule::TrimmedMean`].
+	TrimmedMean,
+}
+
 impl AggregationRule {
+	/// The rule without its parameters.
+	pub const fn kind(&self) -> RuleKind {
+		match self {
+			Self::WeightedMean => RuleKind::WeightedMean,
+			Self::TrimmedMean { .. } => RuleKind::TrimmedMean,
+		}
+	}
+
 	/// The smallest number of updates this rule can aggregate.
 	pub const fn min_updates(&self) -> u32 {
 		match self {
@@ -110,6 +135,31 @@ pub struct Schedule {
 	pub aggregate: u32,
 	/// Revealing the hash.
 	pub reveal: u32,
+	/// Disputing the agreed aggregate; 0 when it cannot be disputed.
+	#[cfg_attr(feature = "serde", serde(default))]
+	pub challenge: u32,
+}
+
+impl Schedule {
+	/// The windows that a programme may have at all: every window takes at least a block, and a challenge is optional.
+	pub const SHORTEST: Self = Self { commit: 1, availability: 1, aggregate: 1, reveal: 1, challenge: 0 };
+	/// No window is longer.
+	pub const LONGEST: Self = Self {
+		commit: u32::MAX,
+		availability: u32::MAX,
+		aggregate: u32::MAX,
+		reveal: u32::MAX,
+		challenge: u32::MAX,
+	};
+
+	/// Whether every window is at most as long as the same window of `other`.
+	pub const fn fits_into(&self, other: &Self) -> bool {
+		self.commit <= other.commit
+			&& self.availability <= other.availability
+			&& self.aggregate <= other.aggregate
+			&& self.reveal <= other.reveal
+			&& self.challenge <= other.challenge
+	}
 }
 
 /// What an artifact is, in a record.

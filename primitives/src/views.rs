@@ -2,10 +2,10 @@
 
 use crate::{
 	hardware::{EvidenceKind, Measurement, Speed},
-	AggregationRule, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordRange, RoundIndex,
-	Schedule, H256,
+	AggregationRule, ArtifactHash, DeviceClass, DeviceId, ProgrammeId, Record, RecordId, RecordRange,
+	RoundIndex, RuleKind, Schedule, SlashId, H256,
 };
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 #[cfg(feature = "serde")]
@@ -26,6 +26,12 @@ pub enum ProgrammeState {
 	Unfunded,
 	/// All its rounds are done.
 	Completed,
+	/// Governance stopped it; the running round stands still until it is resumed.
+	Paused,
+	/// No round runs because the charter does not allow one; it goes on when the programme or the charter is amended.
+	Barred,
+	/// Governance ended it.
+	Closed,
 }
 
 /// Where a round stands.
@@ -40,8 +46,14 @@ pub enum Phase {
 	Availability,
 	/// The committee computes the aggregate and commits to it.
 	Aggregate,
-	/// The committee reveals the aggregate's hash.
+	/// The committee reveals the aggregate's hash and the updates' quality.
 	Reveal,
+	/// The committee agreed; anyone can dispute the result.
+	Challenge,
+	/// The result is disputed; an audit committee computes it again and commits to it.
+	AuditAggregate,
+	/// The audit committee reveals what it computed.
+	AuditReveal,
 	/// The next weights are recorded.
 	Finalised,
 	/// Nothing came of it; nothing was paid.
@@ -62,6 +74,10 @@ pub enum FailureReason {
 	NoAgreement,
 	/// The agreed aggregate is an artifact that was recorded before.
 	AlreadyRecorded,
+	/// Governance closed the programme while the round ran.
+	ProgrammeClosed,
+	/// The result was challenged, and no two thirds of the audit committee agreed on one.
+	NoVerdict,
 }
 
 /// A programme.
@@ -99,6 +115,8 @@ pub struct ProgrammeInfo<AccountId, Balance> {
 	pub schedule: Schedule,
 	/// Aggregators drawn per round.
 	pub committee_size: u32,
+	/// Aggregators drawn for the audit of a disputed round.
+	pub audit_size: u32,
 	/// The least updates that a round needs.
 	pub min_updates: u32,
 	/// The number of commits at which the commit window closes early.
@@ -120,11 +138,69 @@ pub struct ProgrammeInfo<AccountId, Balance> {
 	/// What a finalised round pays in all, in plancks.
 	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
 	pub reward_per_round: Balance,
+	/// The licence that the model is published under, an SPDX identifier; empty when none is stated.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::utf8"))]
+	pub licence: Vec<u8>,
+	/// What kind of data it is trained on; empty when nothing is stated.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::utf8"))]
+	pub data_category: Vec<u8>,
+	/// What one finalised round may cost a participant in differential privacy, in thousandths of epsilon. `None`: no
+	/// guarantee is given.
+	pub epsilon_per_round: Option<u32>,
+	/// What a challenger puts at stake, in plancks.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub challenge_bond: Balance,
 	/// The account that holds the programme's pot.
 	pub pot: AccountId,
 	/// What the pot holds beyond what it owes, in plancks.
 	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
 	pub pot_free: Balance,
+}
+
+/// The policies that bind every programme. What is left out of its JSON binds nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", default, deny_unknown_fields)
+)]
+pub struct CharterInfo {
+	/// What a programme may cost a participant in differential privacy, over all its rounds, in thousandths of epsilon.
+	/// `None`: nothing is asked.
+	pub max_epsilon: Option<u32>,
+	/// The licences a model may be published under, SPDX identifiers; empty when any will do.
+	pub licences: Vec<String>,
+	/// The kinds of data that may be trained on; empty when any will do.
+	pub data_categories: Vec<String>,
+	/// The most of a round's reward for trainers that one site may get, in per cent.
+	pub site_cap: u8,
+	/// The classes of devices that need valid measured evidence to take part.
+	pub evidence: Vec<DeviceClass>,
+	/// The aggregation rules that may be used; empty when any may.
+	pub rules: Vec<RuleKind>,
+	/// The least aggregators per round.
+	pub min_committee: u32,
+	/// The shortest windows of a round, in blocks.
+	pub min_schedule: Schedule,
+	/// The longest windows of a round, in blocks.
+	pub max_schedule: Schedule,
+}
+
+impl Default for CharterInfo {
+	/// Binds nothing.
+	fn default() -> Self {
+		Self {
+			max_epsilon: None,
+			licences: Vec::new(),
+			data_categories: Vec::new(),
+			site_cap: 100,
+			evidence: Vec::new(),
+			rules: Vec::new(),
+			min_committee: 1,
+			min_schedule: Schedule::SHORTEST,
+			max_schedule: Schedule::LONGEST,
+		}
+	}
 }
 
 /// One update's commit in the running round.
@@ -157,6 +233,36 @@ pub enum MemberOutcome {
 	Dissented,
 	/// It revealed nothing.
 	Silent,
+	/// It revealed what two thirds revealed, and an audit overturned that.
+	Overturned,
+}
+
+/// What an audit came to.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum Verdict {
+	/// The audit came to the disputed result: the challenger was wrong.
+	Upheld,
+	/// The audit came to another result, which was finalised: the challenger was right to dispute.
+	Overturned,
+	/// No two thirds of the audit committee agreed; the round failed.
+	None,
+}
+
+/// A challenge of a round's result.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct ChallengeInfo<AccountId> {
+	/// Who challenged.
+	pub challenger: AccountId,
+	/// What it says the next weights are; the agreed ones when it disputes the updates' quality.
+	pub claimed: ArtifactHash,
+	/// The audit committee. Its members' acts are kept while the round runs.
+	pub committee: Vec<MemberInfo<AccountId>>,
+	/// What came of it, once the round is settled.
+	pub verdict: Option<Verdict>,
 }
 
 /// What a committee member has done in the running attempt.
@@ -172,6 +278,9 @@ pub struct MemberInfo<AccountId> {
 	pub committed: bool,
 	/// The aggregate it revealed.
 	pub revealed: Option<ArtifactHash>,
+	/// The digest of the quality it revealed: [`crate::round::quality_digest`].
+	#[cfg_attr(feature = "serde", serde(default))]
+	pub quality: Option<H256>,
 	/// How it did, once the round is settled.
 	pub outcome: Option<MemberOutcome>,
 }
@@ -201,13 +310,19 @@ pub struct RoundInfo<AccountId, BlockNumber> {
 	pub commit_count: u32,
 	/// The commits, in canonical order. Empty once the round is settled; then the records tell.
 	pub commits: Vec<CommitInfo<AccountId>>,
-	/// The committee. Its members' acts are kept while the round runs.
+	/// The committee; not the auditors. Its members' acts are kept while the round runs.
 	pub committee: Vec<MemberInfo<AccountId>>,
 	/// Which commits are included, as a bitmap; empty before availability is settled.
 	#[cfg_attr(feature = "serde", serde(with = "crate::text::hex_bytes"))]
 	pub included: Vec<u8>,
-	/// The agreed next weights.
+	/// The agreed next weights. Final when the round is finalised; before, a challenge can still overturn them.
 	pub result: Option<ArtifactHash>,
+	/// The digest of the included updates' quality that was agreed on: [`crate::round::quality_digest`].
+	#[cfg_attr(feature = "serde", serde(default))]
+	pub quality: Option<H256>,
+	/// The challenge of the result, if there is or was one.
+	#[cfg_attr(feature = "serde", serde(default))]
+	pub challenge: Option<ChallengeInfo<AccountId>>,
 	/// Their record.
 	pub result_record: Option<RecordId>,
 	/// The records of the included updates.
@@ -259,6 +374,121 @@ pub struct RewardInfo<Balance> {
 	pub claimed: Balance,
 }
 
+/// What an account did wrong, on evidence that is on chain.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum FaultKind {
+	/// An aggregator revealed another result than two thirds of its committee did.
+	Dissented,
+	/// An aggregator agreed on a result that an audit overturned.
+	Overturned,
+	/// A challenger disputed a result that an audit confirmed. Costs the challenge bond, not the account's own bond.
+	FailedChallenge,
+	/// A validator signed two different blocks, or two different votes, for one place.
+	Equivocation,
+}
+
+/// A slash that waits to be applied, as clients see it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(
+		rename_all = "camelCase",
+		bound(
+			serialize = "AccountId: Serialize, BlockNumber: Serialize, Balance: core::fmt::Display",
+			deserialize = "AccountId: Deserialize<'de>, BlockNumber: Deserialize<'de>, Balance: core::str::FromStr"
+		)
+	)
+)]
+pub struct SlashInfo<AccountId, Balance, BlockNumber> {
+	/// Its number.
+	pub id: SlashId,
+	/// Whose bond it takes from.
+	pub account: AccountId,
+	/// What for.
+	pub kind: FaultKind,
+	/// How much it takes, in plancks.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub amount: Balance,
+	/// The hash of the evidence.
+	pub evidence: H256,
+	/// The block that reported the fault.
+	pub reported: BlockNumber,
+	/// The first block that may apply it.
+	pub due: BlockNumber,
+	/// The hash of the reason of the appeal, once there is one.
+	pub appeal: Option<H256>,
+}
+
+/// What an account stakes, in plancks.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(
+		rename_all = "camelCase",
+		bound(serialize = "Balance: core::fmt::Display", deserialize = "Balance: core::str::FromStr")
+	)
+)]
+pub struct BondInfo<Balance> {
+	/// Its bond.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub bonded: Balance,
+	/// The part of the bond that pending slashes would take.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub pending: Balance,
+	/// Held for challenges, undecided and lost ones.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub challenges: Balance,
+	/// Whether the bond cannot be taken back now because the account is enlisted or serves.
+	pub locked: bool,
+}
+
+/// The ledger of a programme's pot, in plancks: `funded = claimed + owed + refunded + forfeited + remaining`.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(
+	feature = "serde",
+	derive(Serialize, Deserialize),
+	serde(
+		rename_all = "camelCase",
+		bound(
+			serialize = "AccountId: Serialize, Balance: core::fmt::Display",
+			deserialize = "AccountId: Deserialize<'de>, Balance: core::str::FromStr"
+		)
+	)
+)]
+pub struct PotInfo<AccountId, Balance> {
+	/// The account that holds it.
+	pub account: AccountId,
+	/// Everything that ever came in.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub funded: Balance,
+	/// Of that, what sponsors gave who have not been refunded.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub sponsored: Balance,
+	/// Earned and claimed.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub claimed: Balance,
+	/// Earned and not yet claimed.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub owed: Balance,
+	/// Returned to sponsors.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub refunded: Balance,
+	/// Gone to the treasury.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub forfeited: Balance,
+	/// What is left beside what is owed: free for rounds while the pot is open, for sponsors and the treasury once it is
+	/// closed. Holds the existential deposit.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::decimal"))]
+	pub remaining: Balance,
+	/// Whether the programme has closed.
+	pub closed: bool,
+}
+
 /// A device, as the registry has it.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
@@ -270,7 +500,7 @@ pub struct DeviceInfo<AccountId, BlockNumber = u32> {
 	/// The account it signs with.
 	pub account: AccountId,
 	/// What it is.
-	pub class: crate::DeviceClass,
+	pub class: DeviceClass,
 	/// Memory, MiB.
 	pub memory_mib: u32,
 	/// Where it stands in its life.
@@ -311,7 +541,7 @@ pub struct EvidenceInfo<BlockNumber> {
 /// A request for attestation that is under way.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
-pub struct ChallengeInfo<AccountId, BlockNumber> {
+pub struct AttestationInfo<AccountId, BlockNumber> {
 	/// The device.
 	pub device: DeviceId,
 	/// The seed of the benchmark. `None` in the very block that took the request.
@@ -351,7 +581,7 @@ pub struct AttestersInfo<AccountId> {
 #[cfg(all(test, feature = "std"))]
 mod tests {
 	use super::*;
-	use crate::{DeviceClass, DeviceState, H256};
+	use crate::{DeviceState, H256};
 
 	#[test]
 	fn json_has_hex_and_decimal_strings_and_reads_back() {
@@ -360,6 +590,7 @@ mod tests {
 			bitmap: Some(alloc::vec![1, 255]),
 			committed: true,
 			revealed: Some(H256([7; 32])),
+			quality: Some(H256([8; 32])),
 			outcome: None,
 		};
 		let json = serde_json::to_value(&member).expect("serialises");
@@ -371,6 +602,50 @@ mod tests {
 		let json = serde_json::to_value(&reward).expect("serialises");
 		assert_eq!(json["points"], "340282366920938463463374607431768211455");
 		assert_eq!(serde_json::from_value::<RewardInfo<u128>>(json).expect("reads back"), reward);
+
+		let slash = SlashInfo::<String, u128, u32> {
+			id: 3,
+			account: "5F".into(),
+			kind: FaultKind::FailedChallenge,
+			amount: u128::MAX,
+			evidence: H256([7; 32]),
+			reported: 1,
+			due: 2,
+			appeal: None,
+		};
+		let json = serde_json::to_value(&slash).expect("serialises");
+		assert_eq!(json["kind"], "failedChallenge");
+		assert_eq!(json["amount"], "340282366920938463463374607431768211455");
+		assert_eq!(serde_json::from_value::<SlashInfo<String, u128, u32>>(json).expect("reads back"), slash);
+
+		let bond = BondInfo::<u128> { bonded: 3, pending: 2, challenges: 1, locked: true };
+		let json = serde_json::to_value(&bond).expect("serialises");
+		assert_eq!(serde_json::from_value::<BondInfo<u128>>(json).expect("reads back"), bond);
+
+		let pot = PotInfo::<String, u128> {
+			account: "5F".into(),
+			funded: 21,
+			sponsored: 20,
+			claimed: 1,
+			owed: 2,
+			refunded: 3,
+			forfeited: 4,
+			remaining: 11,
+			closed: true,
+		};
+		let json = serde_json::to_value(&pot).expect("serialises");
+		assert_eq!(json["remaining"], "11");
+		assert_eq!(serde_json::from_value::<PotInfo<String, u128>>(json).expect("reads back"), pot);
+
+		let charter: CharterInfo = serde_json::from_str(
+			r#"{"licences":["MIT"],"minSchedule":{"commit":2,"availability":1,"aggregate":1,"reveal":1}}"#,
+		)
+		.expect("what is left out has a default");
+		assert_eq!((charter.site_cap, charter.min_schedule.challenge), (100, 0));
+		let json = serde_json::to_value(&charter).expect("serialises");
+		assert_eq!((&json["licences"][0], &json["minSchedule"]["commit"]), (&"MIT".into(), &2.into()));
+		assert_eq!(serde_json::from_value::<CharterInfo>(json).expect("reads back"), charter);
+		assert!(serde_json::from_str::<CharterInfo>(r#"{"licenses":[]}"#).is_err());
 
 		let device = DeviceInfo::<String> {
 			id: 1,

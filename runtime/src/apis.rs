@@ -355,14 +355,14 @@ impl_runtime_apis! {
 			Hardware::attesters_info()
 		}
 
-		fn open_challenge(device: DeviceId) -> Option<views::ChallengeInfo<AccountId, BlockNumber>> {
+		fn open_challenge(device: DeviceId) -> Option<views::AttestationInfo<AccountId, BlockNumber>> {
 			Hardware::open_challenge(device)
 		}
 
 		fn challenges_to_judge(
 			after: Option<DeviceId>,
 			limit: u32,
-		) -> Vec<views::ChallengeInfo<AccountId, BlockNumber>> {
+		) -> Vec<views::AttestationInfo<AccountId, BlockNumber>> {
 			Hardware::challenges_to_judge(after, limit)
 		}
 

@@ -358,7 +358,7 @@ impl Devnet {
 			local_steps: None,
 			model: Model::Mlp,
 			rule: AggregationRule::WeightedMean,
-			schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8 },
+			schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8, challenge: 0 },
 			min_updates: None,
 			target_updates: None,
 			committee: None,
@@ -932,6 +932,9 @@ impl Snapshot {
 				ProgrammeState::Completed => "all rounds are done".into(),
 				ProgrammeState::Unfunded => "the programme's pot is empty".into(),
 				ProgrammeState::Open => "between two rounds".into(),
+				ProgrammeState::Paused => "governance paused the programme".into(),
+				ProgrammeState::Barred => "the charter does not allow the next round".into(),
+				ProgrammeState::Closed => "governance closed the programme".into(),
 			};
 		};
 		let members = round.committee.len();

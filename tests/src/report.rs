@@ -87,10 +87,20 @@ pub async fn run_rounds(net: &Devnet) -> Result<Vec<Row>> {
 		ui.rounds(snapshot.programme.finalised, net.rounds());
 		ui.status(snapshot.status());
 		match snapshot.programme.state {
-			ProgrammeState::Open => {},
+			ProgrammeState::Open | ProgrammeState::Paused => {},
 			ProgrammeState::Completed => return Ok(rows),
 			ProgrammeState::Unfunded => bail!(
 				"the programme's pot cannot pay for another round after {} of {}",
+				snapshot.programme.finalised,
+				net.rounds()
+			),
+			ProgrammeState::Barred => bail!(
+				"the charter does not allow another round after {} of {}",
+				snapshot.programme.finalised,
+				net.rounds()
+			),
+			ProgrammeState::Closed => bail!(
+				"the programme was closed after {} rounds of {}",
 				snapshot.programme.finalised,
 				net.rounds()
 			),

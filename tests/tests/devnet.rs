@@ -119,7 +119,7 @@ async fn run_checks(wanted: &[&(&str, Check)]) -> ExitCode {
 		.rounds(500u32)
 		// Long enough to be killed in, short enough to be done again before the window closes.
 		.local_steps(Some(1500))
-		.schedule(Schedule { commit: 20, availability: 8, aggregate: 5, reveal: 5 })
+		.schedule(Schedule { commit: 20, availability: 8, aggregate: 5, reveal: 5, challenge: 0 })
 		.min_updates(Some(2))
 		.ui(Ui::quiet())
 		.start()

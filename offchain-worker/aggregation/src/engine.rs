@@ -18,6 +18,16 @@ struct Task<'a> {
 	/// The part's first element.
 	start: usize,
 	out: &'a mut [f32],
+	/// The same part of the aggregate.
+	aggregate: &'a mut [f32],
+}
+
+/// What a walk over all coordinates leaves.
+pub(crate) struct Walked {
+	/// What `finish` made of each coordinate.
+	pub(crate) results: Vec<Tensor>,
+	/// What the rule gave, rounded to 32 bits. Within the range of the updates' values, hence finite.
+	pub(crate) aggregate: Vec<Tensor>,
 }
 
 /// Where the first result is that no `f32` can hold: tensor, index.
@@ -30,18 +40,19 @@ pub(crate) fn run(
 	rule: &dyn CoordinateRule,
 	threads: usize,
 	finish: impl Fn(usize, usize, f64) -> f32 + Sync,
-) -> Result<Vec<Tensor>, AggregationError> {
+) -> Result<Walked, AggregationError> {
 	let Some(like) = updates.first() else { return Err(AggregationError::NoUpdates) };
-	let mut results: Vec<Tensor> = like
-		.iter()
-		.map(|t| Tensor { name: t.name.clone(), shape: t.shape.clone(), data: vec![0.0; t.data.len()] })
-		.collect();
+	let empty =
+		|t: &Tensor| Tensor { name: t.name.clone(), shape: t.shape.clone(), data: vec![0.0; t.data.len()] };
+	let mut results: Vec<Tensor> = like.iter().map(empty).collect();
+	let mut aggregate: Vec<Tensor> = like.iter().map(empty).collect();
 	let tasks: Vec<_> = results
 		.iter_mut()
+		.zip(&mut aggregate)
 		.enumerate()
-		.flat_map(|(tensor, result)| {
-			let parts = result.data.chunks_mut(CHUNK).enumerate();
-			parts.map(move |(i, out)| Task { tensor, start: i * CHUNK, out })
+		.flat_map(|(tensor, (result, aggregate))| {
+			let parts = result.data.chunks_mut(CHUNK).zip(aggregate.data.chunks_mut(CHUNK)).enumerate();
+			parts.map(move |(i, (out, aggregate))| Task { tensor, start: i * CHUNK, out, aggregate })
 		})
 		.collect();
 
@@ -66,7 +77,7 @@ pub(crate) fn run(
 		first = first.into_iter().chain(outcome?).min();
 	}
 	match first {
-		None => Ok(results),
+		None => Ok(Walked { results, aggregate }),
 		Some((tensor, index)) => {
 			let Tensor { name, data, .. } = &results[tensor];
 			Err(AggregationError::Overflow { tensor: name.clone(), index, value: data[index] })
@@ -81,16 +92,19 @@ fn fill(
 	finish: &(impl Fn(usize, usize, f64) -> f32 + Sync),
 	task: Task,
 ) -> Option<Place> {
-	let Task { tensor, start, out } = task;
+	let Task { tensor, start, out, aggregate } = task;
 	let mut sums = [0.0f64; BLOCK];
 	let mut columns = Vec::with_capacity(updates.len());
 	let mut place = None;
-	for (i, out) in out.chunks_mut(BLOCK).enumerate() {
+	for (i, (out, aggregate)) in out.chunks_mut(BLOCK).zip(aggregate.chunks_mut(BLOCK)).enumerate() {
 		let start = start + i * BLOCK;
 		let sums = &mut sums[..out.len()];
 		columns.clear();
 		columns.extend(updates.iter().map(|u| &u[tensor].data[start..start + out.len()]));
 		rule.aggregate(&columns, sums);
+		for (aggregate, sum) in aggregate.iter_mut().zip(&*sums) {
+			*aggregate = *sum as f32;
+		}
 		for (j, (out, sum)) in out.iter_mut().zip(sums).enumerate() {
 			*out = finish(tensor, start + j, *sum);
 			if !out.is_finite() {

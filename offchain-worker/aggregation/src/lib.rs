@@ -4,6 +4,7 @@ mod arithmetic;
 mod check;
 mod engine;
 mod error;
+mod quality;
 mod round;
 mod rules;
 
@@ -13,4 +14,5 @@ pub use cairn_primitives::{
 };
 pub use check::{check_update, CheckedUpdate, Refusal, UpdateRefused};
 pub use error::{AggregationError, ShapeDifference};
-pub use round::{aggregate, next_weights, RoundInputs};
+pub use quality::quality;
+pub use round::{aggregate, next_weights, settle, RoundInputs, Settlement};

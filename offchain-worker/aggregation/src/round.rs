@@ -2,7 +2,9 @@
 
 use crate::{
 	check::{first_not_finite, same_shapes},
-	engine, rules, AggregationError, CheckedUpdate,
+	engine::{self, Walked},
+	quality::quality,
+	rules, AggregationError, CheckedUpdate,
 };
 use cairn_artifacts::{artifact_hash, ArtifactHash, Tensor, TensorFile};
 use cairn_primitives::{
@@ -39,8 +41,18 @@ pub fn aggregate(
 	updates: &[CheckedUpdate],
 	threads: usize,
 ) -> Result<Vec<Tensor>, AggregationError> {
-	// The one rounding to 32 bits.
-	run(rule, updates, threads, |_, _, sum| sum as f32)
+	Ok(run(rule, updates, threads, |_, _, sum| sum as f32)?.aggregate)
+}
+
+/// What a round comes to. A committee agrees when two thirds of it have both the hash and the quality in common.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settlement {
+	/// The next weights' name.
+	pub hash: ArtifactHash,
+	/// Their bytes.
+	pub bytes: Vec<u8>,
+	/// The quality of each update, in canonical order, 0 to 100: see [`quality`].
+	pub quality: Vec<u8>,
 }
 
 /// The next weights of a round, base − aggregate, from its included updates in canonical order (ascending commit
@@ -55,6 +67,31 @@ pub fn next_weights(
 	updates: &[CheckedUpdate],
 	threads: usize,
 ) -> Result<(ArtifactHash, Vec<u8>), AggregationError> {
+	let (hash, bytes, _) = walk(round, base, updates, threads)?;
+	Ok((hash, bytes))
+}
+
+/// [`next_weights`] together with the [`quality`] of each update: everything that a committee member commits to.
+///
+/// # Errors
+/// As [`next_weights`].
+pub fn settle(
+	round: &RoundInputs,
+	base: &TensorFile,
+	updates: &[CheckedUpdate],
+	threads: usize,
+) -> Result<Settlement, AggregationError> {
+	let (hash, bytes, aggregate) = walk(round, base, updates, threads)?;
+	Ok(Settlement { hash, bytes, quality: quality(updates, &aggregate, threads)? })
+}
+
+/// The next weights, name and bytes, and the aggregate that they come from.
+fn walk(
+	round: &RoundInputs,
+	base: &TensorFile,
+	updates: &[CheckedUpdate],
+	threads: usize,
+) -> Result<(ArtifactHash, Vec<u8>, Vec<Tensor>), AggregationError> {
 	let found = base.hash();
 	if found != round.base {
 		return Err(AggregationError::OtherBase { expected: round.base, found });
@@ -71,7 +108,7 @@ pub fn next_weights(
 			return Err(AggregationError::Duplicate { update: update.hash() });
 		}
 	}
-	let tensors = run(round.rule, updates, threads, |tensor, index, sum| {
+	let Walked { results, aggregate } = run(round.rule, updates, threads, |tensor, index, sum| {
 		// The one rounding to 32 bits; the aggregate itself is never rounded to them.
 		(f64::from(base.tensors()[tensor].data[index]) - sum) as f32
 	})?;
@@ -84,8 +121,8 @@ pub fn next_weights(
 		base: round.base,
 		inputs: inputs_digest(&hashes),
 	};
-	let bytes = TensorFile::new(envelope.to_metadata(), tensors)?.to_bytes();
-	Ok((artifact_hash(&bytes), bytes))
+	let bytes = TensorFile::new(envelope.to_metadata(), results)?.to_bytes();
+	Ok((artifact_hash(&bytes), bytes, aggregate))
 }
 
 /// Checks that an update was made for this round. What only the committing account could declare is taken as it is.
@@ -110,7 +147,7 @@ fn run(
 	updates: &[CheckedUpdate],
 	threads: usize,
 	finish: impl Fn(usize, usize, f64) -> f32 + Sync,
-) -> Result<Vec<Tensor>, AggregationError> {
+) -> Result<Walked, AggregationError> {
 	let samples: Vec<_> = updates.iter().map(|u| u.envelope().samples).collect();
 	let rule = rules::prepare(rule, &samples)?;
 	let tensors: Vec<_> = updates.iter().map(CheckedUpdate::tensors).collect();

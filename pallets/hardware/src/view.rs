@@ -4,7 +4,7 @@ use super::*;
 use alloc::vec::Vec;
 use cairn_primitives::{
 	hardware::Speed,
-	views::{AttestersInfo, ChallengeInfo, DeviceInfo, EvidenceInfo, StatementInfo, MAX_PAGE},
+	views::{AttestationInfo, AttestersInfo, DeviceInfo, EvidenceInfo, StatementInfo, MAX_PAGE},
 };
 
 impl<T: Config> Pallet<T> {
@@ -77,7 +77,7 @@ impl<T: Config> Pallet<T> {
 	}
 
 	/// A device's request for attestation, if one is under way: its windows are not over and nothing is decided.
-	pub fn open_challenge(device: DeviceId) -> Option<ChallengeInfo<T::AccountId, BlockNumberFor<T>>> {
+	pub fn open_challenge(device: DeviceId) -> Option<AttestationInfo<T::AccountId, BlockNumberFor<T>>> {
 		let challenge = Challenges::<T>::get(device)?;
 		let deadline = challenge.submission.as_ref().map_or(challenge.submit_by, |s| s.state_by);
 		if Self::now() > deadline {
@@ -87,7 +87,7 @@ impl<T: Config> Pallet<T> {
 			Some(submission) => Some(submission.nonce),
 			None => Self::nonce_of(device, challenge.requested),
 		};
-		Some(ChallengeInfo {
+		Some(AttestationInfo {
 			device,
 			nonce,
 			requested: challenge.requested,
@@ -113,7 +113,7 @@ impl<T: Config> Pallet<T> {
 	pub fn challenges_to_judge(
 		after: Option<DeviceId>,
 		limit: u32,
-	) -> Vec<ChallengeInfo<T::AccountId, BlockNumberFor<T>>> {
+	) -> Vec<AttestationInfo<T::AccountId, BlockNumberFor<T>>> {
 		let keys = match after {
 			Some(id) => Challenges::<T>::iter_keys_from(Challenges::<T>::hashed_key_for(id)),
 			None => Challenges::<T>::iter_keys(),

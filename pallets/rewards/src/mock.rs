@@ -1,8 +1,9 @@
-use crate as pallet_rewards;
-use cairn_primitives::ProgrammeId;
-use frame_support::{derive_impl, parameter_types, traits::Contains, PalletId};
+use crate::{self as pallet_rewards, Share, SlashFractions};
+use cairn_primitives::{ProgrammeId, H256};
+use frame_support::{derive_impl, ord_parameter_types, parameter_types, traits::Contains, PalletId};
+use frame_system::EnsureSignedBy;
 use sp_core::crypto::AccountId32;
-use sp_runtime::{traits::IdentityLookup, BuildStorage};
+use sp_runtime::{traits::IdentityLookup, BuildStorage, Perbill};
 
 #[frame_support::runtime]
 mod runtime {
@@ -30,6 +31,27 @@ parameter_types! {
 	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");
 	pub const MinAggregatorBond: u128 = 50;
 	pub const ExistentialDeposit: u128 = 5;
+	pub const MinContribution: u128 = 10;
+	pub Treasury: AccountId32 = acc(100);
+	pub const Fractions: SlashFractions = SlashFractions {
+		dissented: Perbill::from_percent(10),
+		overturned: Perbill::from_percent(50),
+		failed_challenge: Perbill::from_percent(100),
+		equivocation: Perbill::from_percent(100),
+	};
+	pub const SlashDeferral: u64 = 20;
+	pub const AppealPeriod: u64 = 30;
+	pub const MaxPendingSlashes: u32 = 4;
+}
+
+/// Who decides what faults cost.
+pub const SLASH_ORIGIN: u8 = 50;
+/// Who lifts slashes.
+pub const VETO_ORIGIN: u8 = 51;
+
+ord_parameter_types! {
+	pub const Slasher: AccountId32 = AccountId32::new([SLASH_ORIGIN; 32]);
+	pub const Vetoer: AccountId32 = AccountId32::new([VETO_ORIGIN; 32]);
 }
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
@@ -68,6 +90,16 @@ impl Contains<ProgrammeId> for TwoProgrammes {
 	}
 }
 
+/// Programme 0 always exists.
+#[cfg(feature = "runtime-benchmarks")]
+pub struct ProgrammeZero;
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_rewards::benchmarking::BenchmarkHelper for ProgrammeZero {
+	fn open_programme() -> ProgrammeId {
+		0
+	}
+}
+
 impl pallet_rewards::Config for Test {
 	type Currency = Balances;
 	type RuntimeHoldReason = RuntimeHoldReason;
@@ -75,23 +107,74 @@ impl pallet_rewards::Config for Test {
 	type MinAggregatorBond = MinAggregatorBond;
 	type BondLocked = NineIsLocked;
 	type Programmes = TwoProgrammes;
+	type MinContribution = MinContribution;
+	type Treasury = Treasury;
+	type SlashOrigin = EnsureSignedBy<Slasher, AccountId32>;
+	type VetoOrigin = EnsureSignedBy<Vetoer, AccountId32>;
+	type DefaultSlashFractions = Fractions;
+	type SlashDeferral = SlashDeferral;
+	type AppealPeriod = AppealPeriod;
+	type MaxPendingSlashes = MaxPendingSlashes;
 	type WeightInfo = pallet_rewards::weights::DbCosts<Test>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = ProgrammeZero;
 }
 
-/// Runs `test` at block 1; accounts 1, 2 and 9 hold 1,000 each. Checks the invariants at the end, and that no token
-/// came or went but by genesis endowment.
-pub fn run(test: impl FnOnce()) {
+/// A chain at block 1. Accounts 1 to 4 and 9 hold 1,000 each; nobody else, the treasury included, has anything.
+pub fn chain() -> sp_io::TestExternalities {
 	let mut storage =
 		frame_system::GenesisConfig::<Test>::default().build_storage().expect("genesis is valid");
 	pallet_balances::GenesisConfig::<Test> {
-		balances: vec![(acc(1), 1_000), (acc(2), 1_000), (acc(9), 1_000)],
+		balances: [1, 2, 3, 4, 9].map(|n| (acc(n), 1_000)).into(),
 		..Default::default()
 	}
 	.assimilate_storage(&mut storage)
 	.expect("genesis is valid");
-	sp_io::TestExternalities::new(storage).execute_with(|| {
-		System::set_block_number(1);
+	let mut chain = sp_io::TestExternalities::new(storage);
+	chain.execute_with(|| System::set_block_number(1));
+	chain
+}
+
+/// Runs `test` on [`chain`] and checks the invariants at the end.
+pub fn run(test: impl FnOnce()) {
+	chain().execute_with(|| {
 		test();
 		Rewards::do_try_state().expect("the invariants hold");
 	});
+}
+
+pub fn signed(who: u8) -> RuntimeOrigin {
+	RuntimeOrigin::signed(acc(who))
+}
+
+/// Origins that sign for nobody.
+pub fn unsigned() -> [RuntimeOrigin; 2] {
+	[RuntimeOrigin::root(), RuntimeOrigin::none()]
+}
+
+pub fn pass_blocks(n: u64) {
+	System::set_block_number(System::block_number() + n);
+}
+
+/// The evidence number `n`.
+pub fn evidence(n: u64) -> H256 {
+	H256::from_low_u64_be(n)
+}
+
+/// Points of accounts, each at a site of its own.
+pub fn shares<const N: usize>(points: [(u8, u128); N]) -> Vec<Share<AccountId32>> {
+	points.map(|(who, points)| Share { account: acc(who), site: who.into(), points }).into()
+}
+
+/// A plain transfer into a pot, as a treasury spend makes one.
+pub fn transfer_to_pot(who: u8, programme: ProgrammeId, amount: u128) {
+	frame_support::assert_ok!(Balances::transfer_keep_alive(signed(who), Rewards::pot(programme), amount));
+}
+
+pub fn free(who: u8) -> u128 {
+	Balances::free_balance(acc(who))
+}
+
+pub fn treasury() -> u128 {
+	Balances::free_balance(Treasury::get())
 }

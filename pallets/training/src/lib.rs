@@ -3,9 +3,15 @@
 
 extern crate alloc;
 
+mod challenge;
+mod members;
 #[cfg(test)]
 mod mock;
+pub mod policy;
+mod pool;
+mod programmes;
 mod rounds;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod try_state;
@@ -14,8 +20,8 @@ mod view;
 pub mod weights;
 
 use cairn_primitives::{
-	bitmap, round::aggregate_commitment, two_thirds, views::*, ArtifactHash, DeviceId, ProgrammeId,
-	RoundIndex, H256,
+	bitmap, round::Revealed, two_thirds, views::*, AggregationRule, ArtifactHash, DeviceId, ProgrammeId,
+	RoundIndex, Settings, H256,
 };
 use frame_support::{
 	dispatch::{DispatchResultWithPostInfo, PostDispatchInfo},
@@ -26,13 +32,17 @@ use frame_system::pallet_prelude::*;
 use sp_runtime::{traits::Zero, Saturating};
 
 pub use pallet::*;
+pub use policy::{Policy, PolicyBreach};
+use pool::Lottery;
+pub use programmes::{OutOfBounds, Setting};
 use rounds::Step;
+use settle::{Blame, Judgement};
 pub use types::*;
 pub use weights::WeightInfo;
 
 /// Amounts of the native token.
 pub type BalanceOf<T> = pallet_rewards::BalanceOf<T>;
-type ProgrammeOf<T> = Programme<BalanceOf<T>>;
+type ProgrammeOf<T> = Programme<BalanceOf<T>, BlockNumberFor<T>>;
 type RunningOf<T> = RunningRound<
 	<T as frame_system::Config>::AccountId,
 	BlockNumberFor<T>,
@@ -46,6 +56,10 @@ type SettledOf<T> = SettledRound<
 	<T as Config>::MaxBitmap,
 >;
 type CommitOfT<T> = Commit<<T as frame_system::Config>::AccountId>;
+type AggregatorOf<T> = Aggregator<<T as frame_system::Config>::AccountId, BlockNumberFor<T>>;
+type DisputeOf<T> =
+	Dispute<<T as frame_system::Config>::AccountId, BalanceOf<T>, <T as Config>::MaxCommittee>;
+type AuditOf<T> = Audit<<T as frame_system::Config>::AccountId, <T as Config>::MaxCommittee>;
 type MemberOf<T> = MemberState<<T as Config>::MaxBitmap>;
 
 #[frame_support::pallet]
@@ -65,17 +79,25 @@ pub mod pallet {
 		+ pallet_hardware::Config
 		+ pallet_rewards::Config
 	{
-		/// What committees are drawn with. Whoever closes a commit window must not be able to influence it.
+		/// What committees are drawn with. Whoever closes a commit window must not be able to influence it. The block
+		/// that it gives along is the first whose author could know the randomness: whoever enlists from then on is not
+		/// drawn with it.
 		type Randomness: Randomness<H256, BlockNumberFor<Self>>;
+		/// The rules that bind every programme.
+		type Policy: Policy<BalanceOf<Self>>;
 		/// The most updates a round takes.
 		#[pallet::constant]
 		type MaxUpdates: Get<u32>;
 		/// Bytes of a bitmap over `MaxUpdates`.
 		#[pallet::constant]
 		type MaxBitmap: Get<u32>;
-		/// The most members a committee has.
+		/// The most members a committee has, an audit committee too.
 		#[pallet::constant]
 		type MaxCommittee: Get<u32>;
+		/// How many times `MinAggregatorBond` a bond counts in the draw at most, so that no amount of funds buys a
+		/// committee.
+		#[pallet::constant]
+		type MaxBondWeight: Get<u32>;
 		/// The most aggregators that can be enlisted.
 		#[pallet::constant]
 		type MaxAggregators: Get<u32>;
@@ -123,7 +145,25 @@ pub mod pallet {
 	/// The pool that committees are drawn from.
 	#[pallet::storage]
 	pub type Aggregators<T: Config> =
-		StorageValue<_, BoundedVec<T::AccountId, T::MaxAggregators>, ValueQuery>;
+		StorageValue<_, BoundedVec<AggregatorOf<T>, T::MaxAggregators>, ValueQuery>;
+
+	/// The quality of the included updates, byte by byte, that members of the running attempt revealed. Identity: the key
+	/// is a hash. At most one entry per seat of a programme's committee and audit committee; removed when the round
+	/// settles.
+	#[pallet::storage]
+	pub type Qualities<T: Config> = StorageDoubleMap<
+		_,
+		Twox64Concat,
+		ProgrammeId,
+		Identity,
+		H256,
+		BoundedVec<u8, <T as Config>::MaxUpdates>,
+	>;
+
+	/// The dispute over the running round's result. Twox64Concat: the chain makes the numbers. At most one per running
+	/// round, paid by a bond; removed when the round settles.
+	#[pallet::storage]
+	pub type Disputes<T: Config> = StorageMap<_, Twox64Concat, ProgrammeId, DisputeOf<T>>;
 
 	/// On how many committees of running rounds an account sits. Blake2_128Concat: users choose accounts. At most one
 	/// entry per seat.
@@ -142,6 +182,8 @@ pub mod pallet {
 		AggregatorEnlisted {
 			/// Who.
 			account: T::AccountId,
+			/// Its tickets in the draw.
+			tickets: u32,
 		},
 		/// An aggregator left the pool.
 		AggregatorDelisted {
@@ -218,10 +260,34 @@ pub mod pallet {
 			round: RoundIndex,
 			/// Who.
 			member: T::AccountId,
-			/// The aggregate.
-			result: ArtifactHash,
+			/// The aggregate, and the digest of the updates' quality.
+			revealed: Revealed,
 		},
-		/// A member revealed another aggregate than two thirds did, or nothing.
+		/// An agreed result was challenged; an audit committee computes it again.
+		AggregateChallenged {
+			/// The programme.
+			programme: ProgrammeId,
+			/// The round.
+			round: RoundIndex,
+			/// Who disputes it.
+			challenger: T::AccountId,
+			/// What it says the next weights are.
+			claimed: ArtifactHash,
+			/// What it put at stake, in plancks.
+			bond: BalanceOf<T>,
+		},
+		/// An audit came to an end.
+		ChallengeSettled {
+			/// The programme.
+			programme: ProgrammeId,
+			/// The round.
+			round: RoundIndex,
+			/// Who had challenged.
+			challenger: T::AccountId,
+			/// What came of it.
+			verdict: Verdict,
+		},
+		/// A member revealed another aggregate than was settled, or nothing.
 		MemberFaulted {
 			/// The programme.
 			programme: ProgrammeId,
@@ -242,6 +308,8 @@ pub mod pallet {
 			round: RoundIndex,
 			/// The next weights.
 			result: ArtifactHash,
+			/// The digest of the updates' quality.
+			quality: H256,
 			/// How many updates they are made of.
 			updates: u32,
 		},
@@ -264,13 +332,40 @@ pub mod pallet {
 			/// The programme.
 			programme: ProgrammeId,
 		},
+		/// What was decided about a programme changed; it binds from the next round on.
+		ProgrammeAmended {
+			/// The programme.
+			programme: ProgrammeId,
+		},
+		/// A programme and its running round stand still.
+		ProgrammePaused {
+			/// The programme.
+			programme: ProgrammeId,
+		},
+		/// A programme goes on where it stopped.
+		ProgrammeResumed {
+			/// The programme.
+			programme: ProgrammeId,
+		},
+		/// No round can start until the programme or the policy is amended.
+		ProgrammeBarred {
+			/// The programme.
+			programme: ProgrammeId,
+			/// What the policy does not allow.
+			breach: PolicyBreach,
+		},
+		/// A programme was ended.
+		ProgrammeClosed {
+			/// The programme.
+			programme: ProgrammeId,
+		},
 	}
 
 	#[pallet::error]
 	pub enum Error<T> {
 		/// There is no programme of this number: ask the chain which exist.
 		UnknownProgramme,
-		/// The programme has no running round: it is completed, or its pot waits to be funded.
+		/// The programme has no running round: it is over, its pot waits to be funded, or the charter bars it.
 		NoRunningRound,
 		/// Another round is running: look it up and work on that one.
 		WrongRound,
@@ -302,6 +397,10 @@ pub mod pallet {
 		NotCommitted,
 		/// The member revealed before in this attempt.
 		AlreadyRevealed,
+		/// The quality must have one byte for each included update, in canonical order, from 0 to 100.
+		MalformedQuality,
+		/// The result was challenged before: a round is audited once.
+		AlreadyChallenged,
 		/// Result and salt do not open the commitment: reveal exactly what was committed.
 		CommitmentMismatch,
 		/// Nothing is due: no deadline has passed and no quorum is complete.
@@ -320,6 +419,20 @@ pub mod pallet {
 		NotEnlisted,
 		/// The pool is full.
 		TooManyAggregators,
+		/// A setting of the programme is out of bounds: it is named, and the pallet's README says what it may be.
+		SettingOutOfBounds(Setting),
+		/// This setting of a programme never changes: open another programme.
+		SettingFixed(Setting),
+		/// The programme is paused: wait until governance resumes it.
+		ProgrammePaused,
+		/// The programme is not paused, so it cannot be resumed.
+		ProgrammeNotPaused,
+		/// The policy does not allow the programme's next round: amend the programme or the charter.
+		ProgrammeBarred,
+		/// Governance ended the programme.
+		ProgrammeClosed,
+		/// The charter asks for evidence that the device does not have: get it attested.
+		DeviceNotAllowed,
 	}
 
 	/// The programmes that a chain starts with.
@@ -353,6 +466,7 @@ pub mod pallet {
 				T::MaxCommittee::get() <= T::MaxAggregators::get(),
 				"a committee is drawn from the pool, so it cannot be larger"
 			);
+			assert!(T::MaxBondWeight::get() > 0, "a bond counts at least once");
 			assert!(
 				T::MaxCommittee::get() > 0 && T::MaxUpdates::get() > 0 && T::MaxAttempts::get() > 0,
 				"a round needs a committee, an update and an attempt"
@@ -374,23 +488,7 @@ pub mod pallet {
 		#[pallet::call_index(0)]
 		#[pallet::weight(<T as Config>::WeightInfo::enlist())]
 		pub fn enlist_aggregator(origin: OriginFor<T>) -> DispatchResult {
-			let account = ensure_signed(origin)?;
-			ensure!(
-				pallet_hardware::Pallet::<T>::active_device(&account).is_some(),
-				Error::<T>::DeviceNotActive
-			);
-			ensure!(
-				pallet_rewards::Pallet::<T>::bonded(&account)
-					>= <T as pallet_rewards::Config>::MinAggregatorBond::get(),
-				Error::<T>::BondTooSmall
-			);
-			Aggregators::<T>::try_mutate(|pool| -> DispatchResult {
-				ensure!(!pool.contains(&account), Error::<T>::AlreadyEnlisted);
-				pool.try_push(account.clone()).map_err(|_| Error::<T>::TooManyAggregators)?;
-				Ok(())
-			})?;
-			Self::deposit_event(Event::AggregatorEnlisted { account });
-			Ok(())
+			Self::do_enlist(ensure_signed(origin)?)
 		}
 
 		/// Leaves the pool. A committee that the caller serves on stays as it is, and so does the bond until then.
@@ -400,14 +498,7 @@ pub mod pallet {
 		#[pallet::call_index(1)]
 		#[pallet::weight(<T as Config>::WeightInfo::enlist())]
 		pub fn delist_aggregator(origin: OriginFor<T>) -> DispatchResult {
-			let account = ensure_signed(origin)?;
-			Aggregators::<T>::try_mutate(|pool| -> DispatchResult {
-				let seat = pool.iter().position(|a| *a == account).ok_or(Error::<T>::NotEnlisted)?;
-				pool.swap_remove(seat);
-				Ok(())
-			})?;
-			Self::deposit_event(Event::AggregatorDelisted { account });
-			Ok(())
+			Self::do_delist(ensure_signed(origin)?)
 		}
 
 		/// Commits the hash of an update, with the work that its envelope declares. The commit that completes the round
@@ -426,7 +517,8 @@ pub mod pallet {
 			local_steps: u32,
 		) -> DispatchResultWithPostInfo {
 			let producer = ensure_signed(origin)?;
-			let settings = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+			let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+			ensure!(entry.state != ProgrammeState::Paused, Error::<T>::ProgrammePaused);
 			let mut running = Running::<T>::get(programme).ok_or(Error::<T>::NoRunningRound)?;
 			ensure!(round >= running.index, Error::<T>::CommitWindowClosed);
 			ensure!(round == running.index, Error::<T>::WrongRound);
@@ -436,25 +528,29 @@ pub mod pallet {
 			);
 			let device =
 				pallet_hardware::Pallet::<T>::active_device(&producer).ok_or(Error::<T>::DeviceNotActive)?;
+			ensure!(T::Policy::may_take_part(programme, device), Error::<T>::DeviceNotAllowed);
 			ensure!(!CommitOf::<T>::contains_key(programme, device), Error::<T>::AlreadyCommitted);
 			ensure!(
-				(1..=settings.max_samples).contains(&samples)
-					&& (1..=settings.max_local_steps).contains(&local_steps),
+				(1..=entry.settings.max_samples).contains(&samples)
+					&& (1..=entry.settings.max_local_steps).contains(&local_steps),
 				Error::<T>::WorkOutOfBounds
 			);
-			ensure!(running.commit_count < settings.max_updates, Error::<T>::TooManyUpdates);
+			ensure!(running.commit_count < entry.settings.max_updates, Error::<T>::TooManyUpdates);
 			ensure!(!pallet_provenance::Pallet::<T>::is_recorded(&artifact), Error::<T>::AlreadyRecorded);
+
+			// An active device is in the registry.
+			let site = pallet_hardware::Devices::<T>::get(device).map(|d| d.site).unwrap_or_default();
 
 			let index = running.commit_count;
 			Commits::<T>::insert(
 				programme,
 				index,
-				Commit { producer, device, artifact, samples, local_steps },
+				Commit { producer, device, site, artifact, samples, local_steps },
 			);
 			CommitOf::<T>::insert(programme, device, index);
 			running.commit_count = index.saturating_add(1);
 			if running.deadline.is_none() {
-				running.deadline = Some(Self::block_after(settings.schedule.commit));
+				running.deadline = Some(Self::block_after(entry.settings.schedule.commit));
 			}
 			Running::<T>::insert(programme, running);
 			Self::deposit_event(Event::UpdateCommitted { programme, round, index, device, artifact });
@@ -463,12 +559,13 @@ pub mod pallet {
 		}
 
 		/// Votes which of the round's updates the caller holds and found valid, as a bitmap over commits. The vote that
-		/// decides the last update's fate moves the round on.
+		/// decides the last update's fate moves the round on. A vote that comes after that, while the aggregate is
+		/// computed, is taken and changes nothing.
 		///
 		/// - **Origin**: signed by a member of the running attempt's committee.
 		/// - **Event**: [`Event::AvailabilityVoted`].
 		#[pallet::call_index(3)]
-		#[pallet::weight(Pallet::<T>::member_weight())]
+		#[pallet::weight(Pallet::<T>::vote_weight())]
 		pub fn vote_availability(
 			origin: OriginFor<T>,
 			programme: ProgrammeId,
@@ -476,26 +573,16 @@ pub mod pallet {
 			attempt: u32,
 			bitmap: BoundedVec<u8, T::MaxBitmap>,
 		) -> DispatchResultWithPostInfo {
-			let account = ensure_signed(origin)?;
-			let (running, seat) = Self::seat(&account, programme, round, attempt, Phase::Availability)?;
-			ensure!(bitmap::is_canonical(&bitmap, running.commit_count), Error::<T>::MalformedBitmap);
-			Members::<T>::try_mutate(programme, seat, |member| -> DispatchResult {
-				ensure!(member.bitmap.is_none(), Error::<T>::AlreadyVoted);
-				member.bitmap = Some(bitmap);
-				Ok(())
-			})?;
-			Self::deposit_event(Event::AvailabilityVoted { programme, round, member: account });
-			let step = Self::progress(programme);
-			Ok(Self::member_post_info(&running, step))
+			Self::do_vote(ensure_signed(origin)?, programme, round, attempt, bitmap)
 		}
 
-		/// Commits to the next weights: [`cairn_primitives::round::aggregate_commitment`]. The last member's commitment
-		/// moves the round on.
+		/// Commits to the next weights and the quality of the updates:
+		/// [`cairn_primitives::round::aggregate_commitment`]. The last member's commitment moves the round on.
 		///
-		/// - **Origin**: signed by a member of the running attempt's committee.
+		/// - **Origin**: signed by a member of the running attempt's committee, which during an audit is the auditors'.
 		/// - **Event**: [`Event::AggregateCommitted`].
 		#[pallet::call_index(4)]
-		#[pallet::weight(Pallet::<T>::member_weight())]
+		#[pallet::weight(<T as Config>::WeightInfo::commit_aggregate(T::MaxCommittee::get()))]
 		pub fn commit_aggregate(
 			origin: OriginFor<T>,
 			programme: ProgrammeId,
@@ -503,54 +590,26 @@ pub mod pallet {
 			attempt: u32,
 			commitment: H256,
 		) -> DispatchResultWithPostInfo {
-			let account = ensure_signed(origin)?;
-			let (running, seat) = Self::seat(&account, programme, round, attempt, Phase::Aggregate)?;
-			Members::<T>::try_mutate(programme, seat, |member| -> DispatchResult {
-				ensure!(member.commitment.is_none(), Error::<T>::AlreadyCommitted);
-				member.commitment = Some(commitment);
-				Ok(())
-			})?;
-			Self::deposit_event(Event::AggregateCommitted { programme, round, member: account });
-			let step = Self::progress(programme);
-			Ok(Self::member_post_info(&running, step))
+			Self::do_commit_aggregate(ensure_signed(origin)?, programme, round, attempt, commitment)
 		}
 
-		/// Opens the caller's commitment. The last one settles the round.
+		/// Opens the caller's commitment. The last one ends the phase: the result is settled, can be challenged, or is
+		/// missing and another committee tries.
 		///
-		/// - **Origin**: signed by a member of the running attempt's committee.
+		/// - **Origin**: signed by a member of the running attempt's committee, which during an audit is the auditors'.
 		/// - **Event**: [`Event::AggregateRevealed`].
 		#[pallet::call_index(5)]
-		#[pallet::weight(Pallet::<T>::member_weight())]
+		#[pallet::weight(Pallet::<T>::reveal_weight())]
 		pub fn reveal_aggregate(
 			origin: OriginFor<T>,
 			programme: ProgrammeId,
 			round: RoundIndex,
 			attempt: u32,
 			result: ArtifactHash,
+			quality: BoundedVec<u8, <T as Config>::MaxUpdates>,
 			salt: [u8; 32],
 		) -> DispatchResultWithPostInfo {
-			let account = ensure_signed(origin)?;
-			let (running, seat) = Self::seat(&account, programme, round, attempt, Phase::Reveal)?;
-			Members::<T>::try_mutate(programme, seat, |member| -> DispatchResult {
-				let commitment = member.commitment.ok_or(Error::<T>::NotCommitted)?;
-				ensure!(member.revealed.is_none(), Error::<T>::AlreadyRevealed);
-				let genesis = frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero());
-				let expected = aggregate_commitment(
-					&genesis,
-					programme,
-					round,
-					attempt,
-					account.as_ref(),
-					&result,
-					&salt,
-				);
-				ensure!(commitment == expected, Error::<T>::CommitmentMismatch);
-				member.revealed = Some(result);
-				Ok(())
-			})?;
-			Self::deposit_event(Event::AggregateRevealed { programme, round, member: account, result });
-			let step = Self::progress(programme);
-			Ok(Self::member_post_info(&running, step))
+			Self::do_reveal(ensure_signed(origin)?, programme, round, attempt, result, quality, salt)
 		}
 
 		/// Moves a programme on when something is due: a deadline passed, a quorum is complete, or the pot was filled.
@@ -560,23 +619,45 @@ pub mod pallet {
 		#[pallet::call_index(6)]
 		#[pallet::weight(
 			<T as Config>::WeightInfo::advance()
+				.saturating_add(Pallet::<T>::include_weight())
+				.saturating_add(Pallet::<T>::settle_weight())
 				.saturating_add(Pallet::<T>::draw_weight())
-				.saturating_add(Pallet::<T>::member_weight())
 		)]
 		pub fn advance(origin: OriginFor<T>, programme: ProgrammeId) -> DispatchResultWithPostInfo {
 			ensure_signed(origin)?;
-			let settings = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
-			let step = match settings.state {
+			let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
+			let step = match entry.state {
 				ProgrammeState::Completed => return Err(Error::<T>::ProgrammeCompleted.into()),
-				ProgrammeState::Unfunded => Self::open_round(programme, settings),
+				ProgrammeState::Closed => return Err(Error::<T>::ProgrammeClosed.into()),
+				ProgrammeState::Paused => return Err(Error::<T>::ProgrammePaused.into()),
+				ProgrammeState::Unfunded | ProgrammeState::Barred => Self::open_round(programme, entry),
 				ProgrammeState::Open => Self::progress(programme),
 			};
 			match step {
 				Step::NotDue => Err(Error::<T>::NotDue.into()),
 				Step::NoCommittee => Err(Error::<T>::NotEnoughAggregators.into()),
 				Step::NoFunds => Err(Error::<T>::PotTooSmall.into()),
+				Step::Barred => Err(Error::<T>::ProgrammeBarred.into()),
 				step => Ok(Self::post_info(<T as Config>::WeightInfo::advance(), step)),
 			}
+		}
+
+		/// Disputes the result that the round's committee agreed on, before the challenge window closes. `claimed` is
+		/// what the caller says the next weights are; the agreed hash itself says that the quality is wrong. A larger
+		/// committee computes the result again, and its verdict decides: the same result costs the caller its bond,
+		/// another one is finalised and costs those who agreed on the first. A round is audited once.
+		///
+		/// - **Origin**: signed by anyone who can put the programme's `challenge_bond` at stake.
+		/// - **Event**: [`Event::AggregateChallenged`].
+		#[pallet::call_index(7)]
+		#[pallet::weight(<T as Config>::WeightInfo::challenge().saturating_add(Pallet::<T>::draw_weight()))]
+		pub fn challenge(
+			origin: OriginFor<T>,
+			programme: ProgrammeId,
+			round: RoundIndex,
+			claimed: ArtifactHash,
+		) -> DispatchResultWithPostInfo {
+			Self::do_challenge(ensure_signed(origin)?, programme, round, claimed)
 		}
 	}
 }
@@ -592,63 +673,64 @@ impl<T: Config> Pallet<T> {
 		deadline.is_some_and(|last| frame_system::Pallet::<T>::block_number() > last)
 	}
 
-	/// The running round and the caller's seat on its committee, if the round takes from that seat what belongs to
-	/// `phase` now.
-	fn seat(
-		account: &T::AccountId,
-		programme: ProgrammeId,
-		round: RoundIndex,
-		attempt: u32,
-		phase: Phase,
-	) -> Result<(RunningOf<T>, u32), DispatchError> {
-		ensure!(Programmes::<T>::contains_key(programme), Error::<T>::UnknownProgramme);
-		let running = Running::<T>::get(programme).ok_or(Error::<T>::NoRunningRound)?;
-		ensure!(round == running.index, Error::<T>::WrongRound);
-		ensure!(attempt == running.attempt, Error::<T>::WrongAttempt);
-		ensure!(running.phase == phase && !Self::is_past(running.deadline), Error::<T>::WindowClosed);
-		let seat = running
-			.committee
-			.iter()
-			.position(|member| member == account)
-			.ok_or(Error::<T>::NotOnCommittee)?;
-		// A committee has at most `MaxCommittee: u32` seats.
-		Ok((running, seat as u32))
+	/// The hash of the first block, which says what chain this is.
+	fn genesis_hash() -> H256 {
+		frame_system::Pallet::<T>::block_hash(BlockNumberFor::<T>::zero())
 	}
 
 	fn draw_weight() -> Weight {
 		<T as Config>::WeightInfo::draw(T::MaxAggregators::get(), T::MaxCommittee::get())
 	}
 
-	/// The most a member's call costs: settling a full round, or drawing a new committee after it failed to agree.
-	fn member_weight() -> Weight {
-		<T as Config>::WeightInfo::member_call(T::MaxCommittee::get())
-			.saturating_add(<T as Config>::WeightInfo::settle(T::MaxUpdates::get(), T::MaxCommittee::get()))
+	fn include_weight() -> Weight {
+		<T as Config>::WeightInfo::include(T::MaxUpdates::get(), T::MaxCommittee::get())
+	}
+
+	/// Settling a full round that was audited.
+	fn settle_weight() -> Weight {
+		<T as Config>::WeightInfo::settle(T::MaxUpdates::get(), T::MaxCommittee::get().saturating_mul(2))
+	}
+
+	/// The most a vote costs: it may settle inclusion, fail the round, or have a new committee drawn.
+	fn vote_weight() -> Weight {
+		<T as Config>::WeightInfo::vote_availability(T::MaxUpdates::get(), T::MaxCommittee::get())
+			.saturating_add(Self::include_weight())
+			.saturating_add(Self::settle_weight())
+			.saturating_add(Self::draw_weight())
+	}
+
+	/// The most a reveal costs: it may settle the round, or have a new committee drawn.
+	fn reveal_weight() -> Weight {
+		<T as Config>::WeightInfo::reveal_aggregate(T::MaxUpdates::get(), T::MaxCommittee::get())
+			.saturating_add(Self::settle_weight())
 			.saturating_add(Self::draw_weight())
 	}
 
 	fn step_weight(step: Step) -> Weight {
 		match step {
-			Step::NotDue | Step::NoFunds | Step::Moved => Weight::zero(),
+			Step::NotDue | Step::NoFunds | Step::Barred | Step::Moved => Weight::zero(),
 			Step::NoCommittee => Self::draw_weight(),
 			Step::Drew { candidates, seats } => <T as Config>::WeightInfo::draw(candidates, seats),
-			Step::Settled { updates, seats } => <T as Config>::WeightInfo::settle(updates, seats),
+			Step::Included { updates, seats } => <T as Config>::WeightInfo::include(updates, seats),
+			Step::Settled { candidates, updates, seats } => {
+				let looked = match candidates {
+					0 => Weight::zero(),
+					_ => <T as Config>::WeightInfo::draw(candidates, 0),
+				};
+				<T as Config>::WeightInfo::settle(updates, seats).saturating_add(looked)
+			},
 		}
 	}
 
 	fn post_info(base: Weight, step: Step) -> PostDispatchInfo {
 		Some(base.saturating_add(Self::step_weight(step))).into()
 	}
-
-	fn member_post_info(running: &RunningOf<T>, step: Step) -> PostDispatchInfo {
-		let seats = running.committee.len() as u32;
-		Self::post_info(<T as Config>::WeightInfo::member_call(seats), step)
-	}
 }
 
 /// Bonds that must stay: those of aggregators that can be drawn or were drawn.
 impl<T: Config> Contains<T::AccountId> for Pallet<T> {
 	fn contains(account: &T::AccountId) -> bool {
-		Serving::<T>::get(account) > 0 || Aggregators::<T>::get().contains(account)
+		Serving::<T>::get(account) > 0 || Aggregators::<T>::get().iter().any(|a| a.account == *account)
 	}
 }
 

@@ -1,5 +1,5 @@
 use crate::{self as pallet_training, *};
-use cairn_primitives::{hardware::Speed, AggregationRule, DeviceClass, EnergySource, Schedule};
+use cairn_primitives::{hardware::Speed, round::aggregate_commitment, DeviceClass, EnergySource, Schedule};
 use frame_support::{
 	assert_ok, derive_impl, parameter_types,
 	traits::{ConstU32, ConstU64, UnixTime},
@@ -8,7 +8,7 @@ use frame_support::{
 use frame_system::EnsureRoot;
 use sp_core::{crypto::AccountId32, ed25519, Pair};
 use sp_io::hashing::blake2_256;
-use sp_runtime::{traits::IdentityLookup, BuildStorage};
+use sp_runtime::{traits::IdentityLookup, BuildStorage, Perbill};
 
 #[frame_support::runtime]
 mod runtime {
@@ -41,6 +41,15 @@ mod runtime {
 parameter_types! {
 	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");
 	pub const MinAggregatorBond: u128 = 50;
+	pub Treasury: AccountId32 = acc(100);
+	pub const SlashFractionsInTests: pallet_rewards::SlashFractions = pallet_rewards::SlashFractions {
+		dissented: Perbill::from_percent(10),
+		overturned: Perbill::from_percent(50),
+		failed_challenge: Perbill::from_percent(100),
+		equivocation: Perbill::from_percent(100),
+	};
+	pub const SlashDeferral: u64 = 20;
+	pub const MaxPendingSlashes: u32 = 16;
 	pub const ExistentialDeposit: u128 = 1;
 	pub const Deposit: u128 = 1;
 	pub const MaxDevicesPerSite: u32 = 100;
@@ -50,8 +59,17 @@ parameter_types! {
 	pub const MaxAggregators: u32 = 9;
 	pub const MaxAttempts: u32 = 3;
 	pub const ReferenceSpeed: Speed = Speed { flops: 1_000, bandwidth: 1_000 };
+	pub const MaxBondWeight: u32 = 4;
 	/// What the mock's randomness is made of.
 	pub storage Seed: u64 = 0;
+	/// The block that the mock's randomness became known in.
+	pub storage Known: u64 = u64::MAX;
+	/// Whether the mock's policy forbids every programme.
+	pub storage Forbidden: bool = false;
+	/// Rounds with released updates after which it forbids another.
+	pub storage MaxReleased: u32 = 1_000;
+	/// The device that it keeps out.
+	pub storage Banned: Option<DeviceId> = None;
 }
 
 #[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
@@ -92,6 +110,16 @@ impl pallet_hardware::Config for Test {
 	type WeightInfo = pallet_hardware::weights::DbCosts<Test>;
 }
 
+/// Tests start with programme 0.
+#[cfg(feature = "runtime-benchmarks")]
+pub struct ProgrammeZero;
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_rewards::benchmarking::BenchmarkHelper for ProgrammeZero {
+	fn open_programme() -> ProgrammeId {
+		0
+	}
+}
+
 impl pallet_rewards::Config for Test {
 	type Currency = Balances;
 	type RuntimeHoldReason = RuntimeHoldReason;
@@ -99,7 +127,17 @@ impl pallet_rewards::Config for Test {
 	type MinAggregatorBond = MinAggregatorBond;
 	type BondLocked = Training;
 	type Programmes = KnownProgrammes<Test>;
+	type MinContribution = Deposit;
+	type Treasury = Treasury;
+	type SlashOrigin = EnsureRoot<AccountId32>;
+	type VetoOrigin = EnsureRoot<AccountId32>;
+	type DefaultSlashFractions = SlashFractionsInTests;
+	type SlashDeferral = SlashDeferral;
+	type AppealPeriod = SlashDeferral;
+	type MaxPendingSlashes = MaxPendingSlashes;
 	type WeightInfo = pallet_rewards::weights::DbCosts<Test>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = ProgrammeZero;
 }
 
 /// Every block comes on time.
@@ -114,12 +152,38 @@ impl UnixTime for BlockClock {
 pub struct SeededRandomness;
 impl Randomness<H256, u64> for SeededRandomness {
 	fn random(subject: &[u8]) -> (H256, u64) {
-		(H256(blake2_256(&(subject, Seed::get()).encode())), 0)
+		(H256(blake2_256(&(subject, Seed::get()).encode())), Known::get())
+	}
+}
+
+/// A policy that tests change as they go.
+pub struct TestPolicy;
+impl Policy<u128> for TestPolicy {
+	fn may_open(_: &Settings<u128>) -> DispatchResult {
+		ensure!(!Forbidden::get(), DispatchError::Other("forbidden"));
+		Ok(())
+	}
+
+	fn may_start_round(_: &Settings<u128>, released: u32) -> Result<(), PolicyBreach> {
+		if Forbidden::get() || released >= MaxReleased::get() {
+			return Err(PolicyBreach::Privacy);
+		}
+		Ok(())
+	}
+
+	fn may_take_part(_: ProgrammeId, device: DeviceId) -> bool {
+		Some(device) != Banned::get()
+	}
+
+	fn site_cap() -> u8 {
+		100
 	}
 }
 
 impl pallet_training::Config for Test {
+	type MaxBondWeight = MaxBondWeight;
 	type Randomness = SeededRandomness;
+	type Policy = TestPolicy;
 	type MaxUpdates = MaxUpdates;
 	type MaxBitmap = MaxBitmap;
 	type MaxCommittee = MaxCommittee;
@@ -149,8 +213,9 @@ pub fn programme() -> GenesisProgramme<u128> {
 		config: hash(1),
 		genesis_weights: hash(2),
 		rule: AggregationRule::WeightedMean,
-		schedule: Schedule { commit: 10, availability: 5, aggregate: 5, reveal: 5 },
+		schedule: Schedule { commit: 10, availability: 5, aggregate: 5, reveal: 5, challenge: 0 },
 		committee_size: 3,
+		audit_size: None,
 		min_updates: 2,
 		target_updates: 4,
 		max_updates: 8,
@@ -159,6 +224,10 @@ pub fn programme() -> GenesisProgramme<u128> {
 		rounds: 3,
 		reward_per_round: 1_000,
 		committee_share: 10,
+		licence: String::new(),
+		data_category: String::new(),
+		epsilon_per_round: None,
+		challenge_bond: 0,
 		pot: 100_000,
 	}
 }
@@ -265,16 +334,55 @@ pub fn vote(member: &AccountId32, included: impl Fn(u32) -> bool) -> DispatchRes
 
 pub const SALT: [u8; 32] = [42; 32];
 
-pub fn commit_result(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
+/// The quality that every honest member computes: full marks for all.
+pub fn quality() -> BoundedVec<u8, MaxUpdates> {
+	BoundedVec::truncate_from(vec![100; bitmap::count(&round().included) as usize])
+}
+
+/// Commits to a result with this quality.
+pub fn commit_with_quality(
+	member: &AccountId32,
+	result: H256,
+	quality: &BoundedVec<u8, MaxUpdates>,
+) -> DispatchResultWithPostInfo {
 	let r = round();
+	let genesis = System::block_hash(0);
 	let commitment =
-		aggregate_commitment(&System::block_hash(0), 0, r.index, r.attempt, member.as_ref(), &result, &SALT);
+		aggregate_commitment(&genesis, 0, r.index, r.attempt, member.as_ref(), &result, quality, &SALT);
 	Training::commit_aggregate(RuntimeOrigin::signed(member.clone()), 0, r.index, r.attempt, commitment)
 }
 
-pub fn reveal(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
+pub fn commit_result(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
+	commit_with_quality(member, result, &quality())
+}
+
+pub fn reveal_with(
+	member: &AccountId32,
+	result: H256,
+	quality: BoundedVec<u8, MaxUpdates>,
+) -> DispatchResultWithPostInfo {
 	let r = round();
-	Training::reveal_aggregate(RuntimeOrigin::signed(member.clone()), 0, r.index, r.attempt, result, SALT)
+	let member = RuntimeOrigin::signed(member.clone());
+	Training::reveal_aggregate(member, 0, r.index, r.attempt, result, quality, SALT)
+}
+
+pub fn reveal(member: &AccountId32, result: H256) -> DispatchResultWithPostInfo {
+	reveal_with(member, result, quality())
+}
+
+/// The members commit to and reveal these results, each its own.
+pub fn aggregate(members: &[AccountId32], results: &[H256]) {
+	for (member, result) in members.iter().zip(results) {
+		assert_ok!(commit_result(member, *result));
+	}
+	for (member, result) in members.iter().zip(results) {
+		assert_ok!(reveal(member, *result));
+	}
+}
+
+/// The auditors of the running round, by seat.
+pub fn auditors() -> Vec<AccountId32> {
+	round().challenge.expect("challenged").committee.into_iter().map(|m| m.account).collect()
 }
 
 /// The next weights of the running round, which every honest member computes.
@@ -282,20 +390,27 @@ pub fn next_weights() -> H256 {
 	hash(500_000 + round().index as u64)
 }
 
-/// Everybody does everything right, from an open commit window to a finalised round.
-pub fn finalise_round() {
+/// Everybody does everything right, from an open commit window to an agreed result. Returns the committee.
+pub fn agree() -> Vec<AccountId32> {
 	commit_all();
 	let members = committee();
 	for member in &members {
-		if phase() == Phase::Availability {
-			assert_ok!(vote(member, |_| true));
-		}
+		assert_ok!(vote(member, |_| true));
 	}
-	let result = next_weights();
-	for member in &members {
-		assert_ok!(commit_result(member, result));
+	aggregate(&members, &[next_weights(); 7][..members.len()]);
+	members
+}
+
+/// The same until the round is finalised.
+pub fn finalise_round() {
+	let index = round().index;
+	agree();
+	if Training::current_round(0).is_some_and(|r| r.index == index) {
+		pass_blocks(u64::from(programme_schedule().challenge) + 1);
+		assert_ok!(Training::advance(signed(20), 0));
 	}
-	for member in &members {
-		assert_ok!(reveal(member, result));
-	}
+}
+
+fn programme_schedule() -> Schedule {
+	Training::programme_info(0).expect("it runs").schedule
 }

@@ -4,11 +4,8 @@
 //! step that cannot be taken leaves everything as it is, so that the call that brought it about still counts.
 
 use super::*;
-use alloc::{format, string::String, vec::Vec};
-use cairn_primitives::AggregationRule;
-use frame_support::storage::with_storage_layer;
-use pallet_provenance::IncludedUpdate;
-use sp_io::hashing::blake2_256;
+use alloc::vec::Vec;
+use cairn_primitives::round::Revealed;
 
 /// What [`Pallet::progress`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,55 +16,64 @@ pub(crate) enum Step {
 	NoCommittee,
 	/// A round could open, but the pot cannot pay for it. The programme waits.
 	NoFunds,
+	/// A round could open, but the policy does not allow it. The programme waits.
+	Barred,
 	/// The round is in its next phase, or a round opened.
 	Moved,
 	/// A committee of `seats` was drawn from a pool of `candidates`.
 	Drew { candidates: u32, seats: u32 },
-	/// The round is settled.
-	Settled { updates: u32, seats: u32 },
+	/// Inclusion was settled over `updates` commits by a committee of `seats`.
+	Included { updates: u32, seats: u32 },
+	/// The round is settled; `seats` counts the members of all committees that had a part in it, and `candidates` the
+	/// pool if another committee was looked for first.
+	Settled { candidates: u32, updates: u32, seats: u32 },
 }
 
 impl<T: Config> Pallet<T> {
 	/// Takes the next step of a programme's running round, if one is due.
 	pub(crate) fn progress(programme: ProgrammeId) -> Step {
-		let (Some(settings), Some(running)) = (Programmes::<T>::get(programme), Running::<T>::get(programme))
+		let (Some(entry), Some(running)) = (Programmes::<T>::get(programme), Running::<T>::get(programme))
 		else {
 			return Step::NotDue;
 		};
+		if entry.state != ProgrammeState::Open {
+			return Step::NotDue;
+		}
 		match running.phase {
-			Phase::Commit => Self::close_commit(programme, settings, running),
-			Phase::Availability => Self::close_availability(programme, settings, running),
-			Phase::Aggregate => Self::close_aggregate(programme, settings, running),
-			Phase::Reveal => Self::close_reveal(programme, settings, running),
+			Phase::Commit => Self::close_commit(programme, entry, running),
+			Phase::Availability => Self::close_availability(programme, entry, running),
+			Phase::Aggregate | Phase::AuditAggregate => Self::close_aggregate(programme, entry, running),
+			Phase::Reveal | Phase::AuditReveal => Self::close_reveal(programme, entry, running),
+			Phase::Challenge => Self::close_challenge_window(programme, entry, running),
 			// Settled rounds do not run.
 			Phase::Finalised | Phase::Failed => Step::NotDue,
 		}
 	}
 
-	fn close_commit(programme: ProgrammeId, settings: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
-		let complete = running.commit_count >= settings.target_updates;
+	fn close_commit(programme: ProgrammeId, entry: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
+		let complete = running.commit_count >= entry.settings.target_updates;
 		if !complete && !Self::is_past(running.deadline) {
 			return Step::NotDue;
 		}
-		if running.commit_count < settings.min_updates {
-			return Self::fail(programme, settings, running, FailureReason::TooFewCommits);
+		if running.commit_count < entry.settings.min_updates {
+			return Self::fail(programme, entry, running, FailureReason::TooFewCommits);
 		}
-		Self::seat_committee(programme, &settings, running)
+		let lottery = Self::lottery(b"cairn/committee", programme, running.index, running.attempt);
+		if lottery.size() < entry.settings.committee_size {
+			return Step::NoCommittee;
+		}
+		Self::seat_committee(programme, &entry, running, lottery)
 	}
 
 	/// Availability is over when every update's fate is decided, or at the deadline.
-	fn close_availability(
-		programme: ProgrammeId,
-		settings: ProgrammeOf<T>,
-		mut running: RunningOf<T>,
-	) -> Step {
+	fn close_availability(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let seats = running.committee.len() as u32;
 		let quorum = two_thirds(seats);
 		let bitmaps: Vec<_> =
 			(0..seats).filter_map(|seat| Members::<T>::get(programme, seat).bitmap).collect();
 		let voted = bitmaps.len() as u32;
 		let mut decided = true;
-		let included = bitmap::from_fn(running.commit_count, |i| {
+		let held = bitmap::from_fn(running.commit_count, |i| {
 			let yes = bitmaps.iter().filter(|b| bitmap::get(b, i)).count() as u32;
 			decided &= yes >= quorum || yes.saturating_add(seats.saturating_sub(voted)) < quorum;
 			yes >= quorum
@@ -76,52 +82,86 @@ impl<T: Config> Pallet<T> {
 			return Step::NotDue;
 		}
 		if voted < quorum {
-			return Self::retry(programme, settings, running);
+			return Self::retry(programme, entry, running);
 		}
-		if bitmap::count(&included) < settings.min_updates {
-			return Self::fail(programme, settings, running, FailureReason::TooFewIncluded);
+		// What allowed a device to commit may have lapsed since.
+		let included = bitmap::from_fn(running.commit_count, |i| {
+			bitmap::get(&held, i)
+				&& Commits::<T>::get(programme, i)
+					.is_some_and(|commit| T::Policy::may_take_part(programme, commit.device))
+		});
+		if bitmap::count(&included) < entry.settings.min_updates {
+			return Self::fail(programme, entry, running, FailureReason::TooFewIncluded);
 		}
 		running.included = BoundedVec::truncate_from(included);
-		Self::start_phase(programme, running, Phase::Aggregate, settings.schedule.aggregate)
+		let updates = running.commit_count;
+		Self::start_phase(programme, running, Phase::Aggregate, entry.settings.schedule.aggregate);
+		Step::Included { updates, seats }
 	}
 
 	/// The aggregate window is over when all have committed, or at the deadline.
-	fn close_aggregate(programme: ProgrammeId, settings: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
+	fn close_aggregate(programme: ProgrammeId, entry: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
 		let seats = running.committee.len() as u32;
 		let committed =
 			(0..seats).filter(|seat| Members::<T>::get(programme, seat).commitment.is_some()).count() as u32;
 		if committed < seats && !Self::is_past(running.deadline) {
 			return Step::NotDue;
 		}
-		if committed < two_thirds(seats) {
-			return Self::retry(programme, settings, running);
+		let audit = running.phase == Phase::AuditAggregate;
+		let next = if audit { Phase::AuditReveal } else { Phase::Reveal };
+		match (committed >= two_thirds(seats), audit) {
+			(true, _) => Self::start_phase(programme, running, next, entry.settings.schedule.reveal),
+			(false, false) => Self::retry(programme, entry, running),
+			(false, true) => Self::fail(programme, entry, running, FailureReason::NoVerdict),
 		}
-		Self::start_phase(programme, running, Phase::Reveal, settings.schedule.reveal)
 	}
 
 	/// The reveal window is over when all who committed have revealed, or at the deadline. It does not close as soon as
 	/// two thirds agree: a member that is merely slower must not be recorded as silent.
-	fn close_reveal(programme: ProgrammeId, settings: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
+	fn close_reveal(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let seats = running.committee.len() as u32;
 		let members: Vec<_> = (0..seats).map(|seat| Members::<T>::get(programme, seat)).collect();
 		let open = members.iter().any(|m| m.commitment.is_some() && m.revealed.is_none());
 		if open && !Self::is_past(running.deadline) {
 			return Step::NotDue;
 		}
-		let quorum = two_thirds(seats);
-		let agreed = members.iter().filter_map(|m| m.revealed).find(|hash| {
-			members.iter().filter(|m| m.revealed.as_ref() == Some(hash)).count() as u32 >= quorum
-		});
-		match agreed {
-			None => Self::retry(programme, settings, running),
-			Some(result) if pallet_provenance::Pallet::<T>::is_recorded(&result) => {
-				Self::fail(programme, settings, running, FailureReason::AlreadyRecorded)
+		let revealed: Vec<Revealed> = members.iter().filter_map(|m| m.revealed).collect();
+		let agreed = revealed
+			.iter()
+			.find(|it| revealed.iter().filter(|other| other == it).count() as u32 >= two_thirds(seats));
+		match (agreed, running.phase == Phase::AuditReveal) {
+			(None, false) => Self::retry(programme, entry, running),
+			(None, true) => Self::fail(programme, entry, running, FailureReason::NoVerdict),
+			(Some(agreed), true) => Self::finalise(programme, entry, running, *agreed),
+			(Some(agreed), false) => {
+				running.agreed = Some(*agreed);
+				let window = entry.settings.schedule.challenge;
+				// What cannot be recorded need not be disputed.
+				if window == 0 || pallet_provenance::Pallet::<T>::is_recorded(&agreed.result) {
+					Self::finalise(programme, entry, running, *agreed)
+				} else {
+					Self::start_phase(programme, running, Phase::Challenge, window)
+				}
 			},
-			Some(result) => Self::finalise(programme, settings, running, result),
 		}
 	}
 
-	fn start_phase(programme: ProgrammeId, mut running: RunningOf<T>, phase: Phase, window: u32) -> Step {
+	/// The challenge window is over at its deadline, and nobody disputed the result.
+	fn close_challenge_window(programme: ProgrammeId, entry: ProgrammeOf<T>, running: RunningOf<T>) -> Step {
+		match running.agreed {
+			Some(agreed) if Self::is_past(running.deadline) => {
+				Self::finalise(programme, entry, running, agreed)
+			},
+			_ => Step::NotDue,
+		}
+	}
+
+	pub(crate) fn start_phase(
+		programme: ProgrammeId,
+		mut running: RunningOf<T>,
+		phase: Phase,
+		window: u32,
+	) -> Step {
 		let deadline = Self::block_after(window);
 		running.phase = phase;
 		running.deadline = Some(deadline);
@@ -131,313 +171,56 @@ impl<T: Config> Pallet<T> {
 		Step::Moved
 	}
 
-	/// The enlisted aggregators that can be drawn now: those whose device is active.
-	fn candidates() -> Vec<T::AccountId> {
-		Aggregators::<T>::get()
-			.into_iter()
-			.filter(|a| pallet_hardware::Pallet::<T>::active_device(a).is_some())
-			.collect()
+	/// Draws a committee for the round as it stands, from candidates that suffice, and starts its availability window.
+	pub(crate) fn seat_committee(
+		programme: ProgrammeId,
+		entry: &ProgrammeOf<T>,
+		mut running: RunningOf<T>,
+		lottery: Lottery<T::AccountId>,
+	) -> Step {
+		let seats = entry.settings.committee_size;
+		let candidates = Aggregators::<T>::decode_len().unwrap_or_default() as u32;
+		Self::take_seats(programme, &mut running, lottery.draw(seats));
+		running.included = BoundedVec::new();
+		Self::start_phase(programme, running, Phase::Availability, entry.settings.schedule.availability);
+		Step::Drew { candidates, seats }
 	}
 
-	/// Draws a committee for the round as it stands and starts its availability window.
-	fn seat_committee(programme: ProgrammeId, settings: &ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
-		let candidates = Self::candidates();
-		let pool = candidates.len() as u32;
-		let seats = settings.committee_size;
-		if pool < seats {
-			return Step::NoCommittee;
-		}
-		let subject = (b"cairn/committee", programme, running.index, running.attempt).encode();
-		let (seed, _) = T::Randomness::random(&subject);
-		let committee = BoundedVec::truncate_from(draw(seed, candidates, seats));
+	/// Gives the round's seats to those who were drawn, and keeps their bonds where they are.
+	pub(crate) fn take_seats(programme: ProgrammeId, running: &mut RunningOf<T>, drawn: Vec<T::AccountId>) {
+		// At most `MaxCommittee` are drawn: `Pallet::check_settings` bounds the committee and the audit.
+		let committee = BoundedVec::truncate_from(drawn);
 		for member in &committee {
 			Serving::<T>::mutate(member, |n| n.saturating_inc());
 		}
+		running.committee = committee;
 		Self::deposit_event(Event::CommitteeDrawn {
 			programme,
 			round: running.index,
 			attempt: running.attempt,
-			members: committee.clone(),
+			members: running.committee.clone(),
 		});
-		running.committee = committee;
-		running.included = BoundedVec::new();
-		Self::start_phase(programme, running, Phase::Availability, settings.schedule.availability);
-		Step::Drew { candidates: pool, seats }
-	}
-
-	/// Ends an attempt: the committee is free again and what it did is forgotten. Returns how each member did; without
-	/// an agreed result, nobody agreed.
-	fn dismiss(
-		programme: ProgrammeId,
-		running: &mut RunningOf<T>,
-		result: Option<ArtifactHash>,
-	) -> BoundedVec<(T::AccountId, MemberOutcome), T::MaxCommittee> {
-		let committee = core::mem::take(&mut running.committee);
-		let mut outcomes = Vec::with_capacity(committee.len());
-		for (seat, account) in committee.into_iter().enumerate() {
-			let member = Members::<T>::take(programme, seat as u32);
-			let outcome = match member.revealed {
-				None => MemberOutcome::Silent,
-				Some(hash) if Some(hash) == result => MemberOutcome::Agreed,
-				Some(_) => MemberOutcome::Dissented,
-			};
-			Serving::<T>::mutate_exists(&account, |n| {
-				*n = n.and_then(|n| n.checked_sub(1)).filter(|n| *n > 0);
-			});
-			if outcome != MemberOutcome::Agreed {
-				Self::deposit_event(Event::MemberFaulted {
-					programme,
-					round: running.index,
-					attempt: running.attempt,
-					member: account.clone(),
-					outcome,
-				});
-			}
-			outcomes.push((account, outcome));
-		}
-		BoundedVec::truncate_from(outcomes)
 	}
 
 	/// The committee did not do its work: another one gets the same commits, or the round fails.
-	fn retry(programme: ProgrammeId, settings: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
+	fn retry(programme: ProgrammeId, entry: ProgrammeOf<T>, mut running: RunningOf<T>) -> Step {
 		let next = running.attempt.saturating_add(1);
-		let enough = Self::candidates().len() as u32 >= settings.committee_size;
-		if next >= T::MaxAttempts::get() || !enough {
-			return Self::fail(programme, settings, running, FailureReason::NoAgreement);
+		if next >= T::MaxAttempts::get() {
+			return Self::fail(programme, entry, running, FailureReason::NoAgreement);
 		}
-		Self::dismiss(programme, &mut running, None);
+		let lottery = Self::lottery(b"cairn/committee", programme, running.index, next);
+		if lottery.size() < entry.settings.committee_size {
+			let looked = Aggregators::<T>::decode_len().unwrap_or_default() as u32;
+			return match Self::fail(programme, entry, running, FailureReason::NoAgreement) {
+				Step::Settled { updates, seats, .. } => Step::Settled { candidates: looked, updates, seats },
+				step => step,
+			};
+		}
+		let (round, attempt) = (running.index, running.attempt);
+		let members = Self::dismiss(programme, &mut running);
+		let nothing = Judgement { settled: None, overturned: None, blame: Blame::Record };
+		Self::judge(programme, round, attempt, members, &nothing);
 		running.attempt = next;
-		Self::seat_committee(programme, &settings, running)
+		Self::seat_committee(programme, &entry, running, lottery)
 	}
-
-	fn fail(
-		programme: ProgrammeId,
-		settings: ProgrammeOf<T>,
-		mut running: RunningOf<T>,
-		reason: FailureReason,
-	) -> Step {
-		let committee = Self::dismiss(programme, &mut running, None);
-		Self::deposit_event(Event::RoundFailed { programme, round: running.index, reason });
-		Self::settle(programme, settings, running, committee, Outcome::Failed(reason))
-	}
-
-	fn finalise(
-		programme: ProgrammeId,
-		mut settings: ProgrammeOf<T>,
-		mut running: RunningOf<T>,
-		result: ArtifactHash,
-	) -> Step {
-		let included: Vec<_> = (0..running.commit_count)
-			.filter(|i| bitmap::get(&running.included, *i))
-			.filter_map(|i| Commits::<T>::get(programme, i))
-			.collect();
-		let updates = included
-			.iter()
-			.map(|c| IncludedUpdate { producer: c.producer.clone(), device: c.device, artifact: c.artifact })
-			.collect();
-		let records = pallet_provenance::Pallet::<T>::record_round(
-			programme,
-			running.index,
-			running.base_record,
-			updates,
-			result,
-		);
-		let committee = Self::dismiss(programme, &mut running, Some(result));
-		Self::reward(programme, &settings, &included, &committee);
-
-		settings.weights = result;
-		settings.weights_record = records.weights;
-		settings.finalised = settings.finalised.saturating_add(1);
-		Self::deposit_event(Event::RoundFinalised {
-			programme,
-			round: running.index,
-			result,
-			updates: records.updates.count,
-		});
-		let outcome = Outcome::Finalised { result, record: records.weights, updates: records.updates };
-		Self::settle(programme, settings, running, committee, outcome)
-	}
-
-	/// Points for a finalised round: to each included update its local steps, to each member that agreed the number of
-	/// updates it checked. Trainers and committee share the reward as the programme says.
-	fn reward(
-		programme: ProgrammeId,
-		settings: &ProgrammeOf<T>,
-		included: &[CommitOfT<T>],
-		committee: &[(T::AccountId, MemberOutcome)],
-	) {
-		let total = settings.reward_per_round;
-		// `committee_share` is at most 100, so neither the product's quotient nor the difference can go wrong.
-		let for_committee = (total / 100) * u128::from(settings.committee_share)
-			+ (total % 100) * u128::from(settings.committee_share) / 100;
-		let trainers: Vec<_> =
-			included.iter().map(|c| (c.producer.clone(), u128::from(c.local_steps))).collect();
-		let members: Vec<_> = committee
-			.iter()
-			.filter(|(_, outcome)| *outcome == MemberOutcome::Agreed)
-			.map(|(account, _)| (account.clone(), included.len() as u128))
-			.collect();
-		let paid = with_storage_layer(|| {
-			pallet_rewards::Pallet::<T>::accrue(programme, total.saturating_sub(for_committee), &trainers)?;
-			pallet_rewards::Pallet::<T>::accrue(programme, for_committee, &members)
-		});
-		// The round opened only because the free pot covered the reward, and nothing but rounds takes from it. Should it
-		// fail all the same, the model must not be lost with the pay.
-		frame_support::defensive_assert!(paid.is_ok());
-	}
-
-	/// Writes down what came of the round, removes what only a running round needs, and opens the next one.
-	fn settle(
-		programme: ProgrammeId,
-		mut settings: ProgrammeOf<T>,
-		running: RunningOf<T>,
-		committee: BoundedVec<(T::AccountId, MemberOutcome), T::MaxCommittee>,
-		outcome: Outcome,
-	) -> Step {
-		for index in 0..running.commit_count {
-			if let Some(commit) = Commits::<T>::take(programme, index) {
-				CommitOf::<T>::remove(programme, commit.device);
-			}
-		}
-		Running::<T>::remove(programme);
-		let step = Step::Settled { updates: running.commit_count, seats: committee.len() as u32 };
-		Settled::<T>::insert(
-			programme,
-			running.index,
-			SettledRound {
-				attempt: running.attempt,
-				opened: running.opened,
-				settled: frame_system::Pallet::<T>::block_number(),
-				base: running.base,
-				base_record: running.base_record,
-				commit_count: running.commit_count,
-				committee,
-				included: running.included,
-				outcome,
-			},
-		);
-		if settings.finalised >= settings.rounds {
-			settings.state = ProgrammeState::Completed;
-			Programmes::<T>::insert(programme, settings);
-			Self::deposit_event(Event::ProgrammeCompleted { programme });
-		} else {
-			Self::open_round(programme, settings);
-		}
-		step
-	}
-
-	/// Opens the round after the last settled one, or suspends the programme when its pot cannot pay for it.
-	pub(crate) fn open_round(programme: ProgrammeId, mut settings: ProgrammeOf<T>) -> Step {
-		if pallet_rewards::Pallet::<T>::pot_free(programme) < settings.reward_per_round {
-			if settings.state != ProgrammeState::Unfunded {
-				settings.state = ProgrammeState::Unfunded;
-				Self::deposit_event(Event::ProgrammeUnfunded { programme });
-			}
-			Programmes::<T>::insert(programme, settings);
-			return Step::NoFunds;
-		}
-		// Only now: `round` names a round that runs or ran, never one that waits for funds.
-		if Settled::<T>::contains_key(programme, settings.round) {
-			settings.round = settings.round.saturating_add(1);
-		}
-		settings.state = ProgrammeState::Open;
-		Running::<T>::insert(
-			programme,
-			RunningRound {
-				index: settings.round,
-				attempt: 0,
-				phase: Phase::Commit,
-				deadline: None,
-				opened: frame_system::Pallet::<T>::block_number(),
-				base: settings.weights,
-				base_record: settings.weights_record,
-				commit_count: 0,
-				committee: BoundedVec::new(),
-				included: BoundedVec::new(),
-			},
-		);
-		Self::deposit_event(Event::RoundOpened { programme, round: settings.round, base: settings.weights });
-		Programmes::<T>::insert(programme, settings);
-		Step::Moved
-	}
-
-	/// Opens a programme in the first block.
-	///
-	/// # Errors
-	/// Says which setting is wrong and what it may be.
-	pub(crate) fn open_at_genesis(genesis: &GenesisProgramme<BalanceOf<T>>) -> Result<(), String> {
-		let bounds = [
-			("committeeSize", genesis.committee_size, 1, T::MaxCommittee::get()),
-			("maxUpdates", genesis.max_updates, 1, T::MaxUpdates::get()),
-			("minUpdates", genesis.min_updates, genesis.rule.min_updates(), genesis.max_updates),
-			("targetUpdates", genesis.target_updates, genesis.min_updates, genesis.max_updates),
-			("maxSamples", genesis.max_samples, 1, u32::MAX),
-			("maxLocalSteps", genesis.max_local_steps, 1, u32::MAX),
-			("rounds", genesis.rounds, 1, u32::MAX),
-			("committeeShare", genesis.committee_share.into(), 0, 100),
-			("schedule.commit", genesis.schedule.commit, 1, u32::MAX),
-			("schedule.availability", genesis.schedule.availability, 1, u32::MAX),
-			("schedule.aggregate", genesis.schedule.aggregate, 1, u32::MAX),
-			("schedule.reveal", genesis.schedule.reveal, 1, u32::MAX),
-		];
-		for (name, value, low, high) in bounds {
-			if !(low..=high).contains(&value) {
-				return Err(format!("`{name}` is {value}, but must be from {low} to {high}"));
-			}
-		}
-		if let AggregationRule::TrimmedMean { trim } = genesis.rule {
-			if trim >= T::MaxUpdates::get() {
-				return Err(format!("`rule.trimmedMean.trim` is {trim}, more than a round has updates"));
-			}
-		}
-		let name = ProgrammeName::try_from(genesis.name.as_bytes().to_vec())
-			.map_err(|_| String::from("`name` is longer than 64 bytes"))?;
-		let programme = ProgrammeCount::<T>::get();
-		ProgrammeCount::<T>::put(programme.saturating_add(1));
-		pallet_rewards::Pallet::<T>::endow_at_genesis(programme, genesis.pot)
-			.map_err(|e| format!("`pot` cannot be endowed with {}: {e:?}", genesis.pot))?;
-		let weights_record =
-			pallet_provenance::Pallet::<T>::record_start(programme, genesis.config, genesis.genesis_weights);
-		let settings = Programme {
-			name,
-			state: ProgrammeState::Open,
-			config: genesis.config,
-			genesis_weights: genesis.genesis_weights,
-			weights: genesis.genesis_weights,
-			weights_record,
-			rule: genesis.rule,
-			schedule: genesis.schedule,
-			committee_size: genesis.committee_size,
-			min_updates: genesis.min_updates,
-			target_updates: genesis.target_updates,
-			max_updates: genesis.max_updates,
-			max_samples: genesis.max_samples,
-			max_local_steps: genesis.max_local_steps,
-			rounds: genesis.rounds,
-			finalised: 0,
-			round: 0,
-			reward_per_round: genesis.reward_per_round,
-			committee_share: genesis.committee_share,
-		};
-		Self::deposit_event(Event::ProgrammeOpened { programme });
-		Self::open_round(programme, settings);
-		Ok(())
-	}
-}
-
-/// `seats` different candidates, every set in every order equally likely: a Fisher-Yates shuffle cut short, its choices
-/// drawn from BLAKE2 over the seed. A choice among at most 2³² from 64 bits is biased by less than 2⁻³².
-pub(crate) fn draw<A>(seed: H256, mut candidates: Vec<A>, seats: u32) -> Vec<A> {
-	let n = candidates.len();
-	let seats = (seats as usize).min(n);
-	for i in 0..seats {
-		let hash = blake2_256(&(seed, i as u32).encode());
-		let word =
-			u64::from_le_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]);
-		// `i < n`, so the divisor is at least one.
-		let j = i.saturating_add((word % (n.saturating_sub(i) as u64)) as usize);
-		candidates.swap(i, j);
-	}
-	candidates.truncate(seats);
-	candidates
 }

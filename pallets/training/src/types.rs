@@ -1,8 +1,10 @@
 //! What the pallet stores.
 
 use cairn_primitives::{
-	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
-	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, H256,
+	round::Revealed,
+	views::{FailureReason, MemberOutcome, Phase, ProgrammeState, Verdict},
+	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, Settings, SiteId,
+	H256,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
@@ -13,52 +15,29 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
 extern crate alloc;
-use alloc::string::String;
+use alloc::{format, string::String};
 
-/// A programme's name, UTF-8, at most 64 bytes.
-pub type ProgrammeName = BoundedVec<u8, ConstU32<64>>;
-
-/// A training run that was approved.
+/// A training run that was approved: what was decided about it, and how far it has come.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
-pub struct Programme<Balance> {
-	/// What it is called.
-	pub name: ProgrammeName,
+pub struct Programme<Balance, BlockNumber> {
+	/// What binds its running round.
+	pub settings: Settings<Balance>,
+	/// What was decided since and binds from the next round on.
+	pub next: Option<Settings<Balance>>,
 	/// Whether it runs.
 	pub state: ProgrammeState,
-	/// Its training configuration.
-	pub config: ArtifactHash,
-	/// The weights it started from.
-	pub genesis_weights: ArtifactHash,
+	/// The block that paused it, while it is paused.
+	pub paused_at: Option<BlockNumber>,
 	/// The newest weights.
 	pub weights: ArtifactHash,
 	/// The record of the newest weights.
 	pub weights_record: RecordId,
-	/// How updates are aggregated.
-	pub rule: AggregationRule,
-	/// The windows of a round, in blocks.
-	pub schedule: Schedule,
-	/// Aggregators drawn for a round.
-	pub committee_size: u32,
-	/// The least updates a round needs.
-	pub min_updates: u32,
-	/// The number of commits at which the commit window closes early.
-	pub target_updates: u32,
-	/// The most updates a round takes.
-	pub max_updates: u32,
-	/// The most samples an update may declare.
-	pub max_samples: u32,
-	/// The most local steps an update may declare.
-	pub max_local_steps: u32,
-	/// Rounds to finalise.
-	pub rounds: u32,
 	/// Rounds finalised.
 	pub finalised: u32,
+	/// Rounds whose updates left their devices, finalised or not: what participants paid for in privacy.
+	pub released: u32,
 	/// The number of the running round, or of the last one.
 	pub round: RoundIndex,
-	/// What a finalised round pays, in plancks.
-	pub reward_per_round: Balance,
-	/// The part of that which the committee shares, in per cent.
-	pub committee_share: u8,
 }
 
 /// A round while it runs.
@@ -86,7 +65,7 @@ where
 	pub index: RoundIndex,
 	/// Which committee this is, from 0.
 	pub attempt: u32,
-	/// Where it stands: one of the first four phases.
+	/// Where it stands: not yet settled.
 	pub phase: Phase,
 	/// The last block at which the phase takes what it waits for.
 	pub deadline: Option<BlockNumber>,
@@ -98,10 +77,12 @@ where
 	pub base_record: RecordId,
 	/// Updates committed.
 	pub commit_count: u32,
-	/// The members, by seat. Empty until drawn.
+	/// The members of the committee at work, by seat: during an audit, the auditors. Empty until drawn.
 	pub committee: BoundedVec<AccountId, MaxCommittee>,
 	/// The included updates, as a bitmap over commits. Empty until settled.
 	pub included: BoundedVec<u8, MaxBitmap>,
+	/// What two thirds of the committee agreed on, while it can be challenged and while it is audited.
+	pub agreed: Option<Revealed>,
 }
 
 /// An update's commit in the running round.
@@ -111,6 +92,8 @@ pub struct Commit<AccountId> {
 	pub producer: AccountId,
 	/// Its device.
 	pub device: DeviceId,
+	/// Where the device stood when it committed: the cap on a site's share counts it there.
+	pub site: SiteId,
 	/// The update.
 	pub artifact: ArtifactHash,
 	/// Declared samples.
@@ -138,8 +121,8 @@ pub struct MemberState<MaxBitmap: Get<u32>> {
 	pub bitmap: Option<BoundedVec<u8, MaxBitmap>>,
 	/// Its commitment to an aggregate.
 	pub commitment: Option<H256>,
-	/// The aggregate it revealed.
-	pub revealed: Option<ArtifactHash>,
+	/// What it revealed.
+	pub revealed: Option<Revealed>,
 }
 
 impl<MaxBitmap: Get<u32>> Default for MemberState<MaxBitmap> {
@@ -181,12 +164,87 @@ where
 	pub base_record: RecordId,
 	/// Updates committed.
 	pub commit_count: u32,
-	/// The last committee and how each member did.
+	/// The last committee before any audit, and how each member did. Empty when the programme was closed: nobody is to
+	/// blame then.
 	pub committee: BoundedVec<(AccountId, MemberOutcome), MaxCommittee>,
 	/// The included updates, as a bitmap over commits.
 	pub included: BoundedVec<u8, MaxBitmap>,
+	/// The audit, if its result was challenged.
+	pub audit: Option<Audit<AccountId, MaxCommittee>>,
 	/// What came of it.
 	pub outcome: Outcome,
+}
+
+/// An aggregator in the pool.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo)]
+pub struct Aggregator<AccountId, BlockNumber> {
+	/// Who.
+	pub account: AccountId,
+	/// The block that enlisted it. It can be drawn only with randomness that became known later.
+	pub since: BlockNumber,
+	/// Its tickets in the draw, by its bond when it enlisted.
+	pub tickets: u32,
+}
+
+/// A result that is disputed.
+#[derive(
+	CloneNoBound,
+	PartialEqNoBound,
+	EqNoBound,
+	DebugNoBound,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+)]
+#[scale_info(skip_type_params(MaxCommittee))]
+#[codec(mel_bound(AccountId: MaxEncodedLen, Balance: MaxEncodedLen))]
+pub struct Dispute<AccountId, Balance, MaxCommittee>
+where
+	AccountId: Clone + PartialEq + Eq + core::fmt::Debug,
+	Balance: Clone + PartialEq + Eq + core::fmt::Debug,
+	MaxCommittee: Get<u32>,
+{
+	/// Who disputes it.
+	pub challenger: AccountId,
+	/// What it says the next weights are. The agreed ones when it disputes the quality.
+	pub claimed: ArtifactHash,
+	/// What it put at stake, in plancks.
+	pub bond: Balance,
+	/// The attempt of those who agreed.
+	pub attempt: u32,
+	/// The committee that agreed on the result, by seat, and what each member revealed.
+	pub panel: BoundedVec<(AccountId, Option<Revealed>), MaxCommittee>,
+}
+
+/// What stays of an audit.
+#[derive(
+	CloneNoBound,
+	PartialEqNoBound,
+	EqNoBound,
+	DebugNoBound,
+	Encode,
+	Decode,
+	DecodeWithMemTracking,
+	MaxEncodedLen,
+	TypeInfo,
+)]
+#[scale_info(skip_type_params(MaxCommittee))]
+#[codec(mel_bound(AccountId: MaxEncodedLen))]
+pub struct Audit<AccountId, MaxCommittee>
+where
+	AccountId: Clone + PartialEq + Eq + core::fmt::Debug,
+	MaxCommittee: Get<u32>,
+{
+	/// Who challenged.
+	pub challenger: AccountId,
+	/// What it said the next weights are.
+	pub claimed: ArtifactHash,
+	/// What came of it.
+	pub verdict: Verdict,
+	/// The auditors, and how each of them did.
+	pub committee: BoundedVec<(AccountId, MemberOutcome), MaxCommittee>,
 }
 
 /// What came of a round.
@@ -196,7 +254,9 @@ pub enum Outcome {
 	Finalised {
 		/// The next weights.
 		result: ArtifactHash,
-		/// Their record.
+		/// The digest of the included updates' quality.
+		quality: H256,
+		/// The record of the next weights.
 		record: RecordId,
 		/// The records of the included updates.
 		updates: RecordRange,
@@ -221,6 +281,9 @@ pub struct GenesisProgramme<Balance> {
 	pub schedule: Schedule,
 	/// Aggregators drawn for a round.
 	pub committee_size: u32,
+	/// Aggregators drawn for the audit of a disputed round; one more than twice the committee when it is not said.
+	#[serde(default)]
+	pub audit_size: Option<u32>,
 	/// The least updates a round needs.
 	pub min_updates: u32,
 	/// The number of commits at which the commit window closes early.
@@ -238,10 +301,59 @@ pub struct GenesisProgramme<Balance> {
 	/// The part of that which the committee shares, in per cent.
 	#[serde(default = "default_committee_share")]
 	pub committee_share: u8,
+	/// The licence that the model is published under, an SPDX identifier of at most 32 bytes.
+	#[serde(default)]
+	pub licence: String,
+	/// What kind of data it is trained on, at most 32 bytes.
+	#[serde(default)]
+	pub data_category: String,
+	/// What one finalised round may cost a participant in differential privacy, in thousandths of epsilon; null when no
+	/// guarantee is given.
+	#[serde(default)]
+	pub epsilon_per_round: Option<u32>,
+	/// What a challenger puts at stake, in plancks.
+	#[serde(default)]
+	pub challenge_bond: Balance,
 	/// What the pot is endowed with for rounds to spend, in plancks; the existential deposit comes on top.
 	pub pot: Balance,
 }
 
 fn default_committee_share() -> u8 {
 	10
+}
+
+impl<Balance: Clone> GenesisProgramme<Balance> {
+	/// What was decided about it, in the form that the chain keeps.
+	///
+	/// # Errors
+	/// Names the text that is too long.
+	pub fn settings(&self) -> Result<Settings<Balance>, String> {
+		fn text<const N: u32>(field: &str, text: &str) -> Result<BoundedVec<u8, ConstU32<N>>, String> {
+			BoundedVec::try_from(text.as_bytes().to_vec())
+				.map_err(|_| format!("`{field}` has {} bytes, but must have at most {N}", text.len()))
+		}
+		Ok(Settings {
+			name: text("name", &self.name)?,
+			config: self.config,
+			genesis_weights: self.genesis_weights,
+			rule: self.rule,
+			schedule: self.schedule,
+			committee_size: self.committee_size,
+			audit_size: self
+				.audit_size
+				.unwrap_or_else(|| self.committee_size.saturating_mul(2).saturating_add(1)),
+			min_updates: self.min_updates,
+			target_updates: self.target_updates,
+			max_updates: self.max_updates,
+			max_samples: self.max_samples,
+			max_local_steps: self.max_local_steps,
+			rounds: self.rounds,
+			reward_per_round: self.reward_per_round.clone(),
+			committee_share: self.committee_share,
+			licence: text("licence", &self.licence)?,
+			data_category: text("dataCategory", &self.data_category)?,
+			epsilon_per_round: self.epsilon_per_round,
+			challenge_bond: self.challenge_bond.clone(),
+		})
+	}
 }

@@ -12,27 +12,33 @@ impl<T: Config> Pallet<T> {
 	/// A programme.
 	pub fn programme_info(id: ProgrammeId) -> Option<ProgrammeInfo<T::AccountId, BalanceOf<T>>> {
 		let p = Programmes::<T>::get(id)?;
+		let s = p.settings;
 		Some(ProgrammeInfo {
 			id,
-			name: p.name.into_inner(),
+			name: s.name.into_inner(),
 			state: p.state,
-			config: p.config,
-			genesis_weights: p.genesis_weights,
+			config: s.config,
+			genesis_weights: s.genesis_weights,
 			weights: p.weights,
 			weights_record: p.weights_record,
-			rule: p.rule,
-			schedule: p.schedule,
-			committee_size: p.committee_size,
-			min_updates: p.min_updates,
-			target_updates: p.target_updates,
-			max_updates: p.max_updates,
-			max_samples: p.max_samples,
-			max_local_steps: p.max_local_steps,
-			rounds: p.rounds,
+			rule: s.rule,
+			schedule: s.schedule,
+			committee_size: s.committee_size,
+			audit_size: s.audit_size,
+			min_updates: s.min_updates,
+			target_updates: s.target_updates,
+			max_updates: s.max_updates,
+			max_samples: s.max_samples,
+			max_local_steps: s.max_local_steps,
+			rounds: s.rounds,
 			finalised: p.finalised,
 			round: p.round,
-			committee_share: p.committee_share,
-			reward_per_round: p.reward_per_round,
+			committee_share: s.committee_share,
+			reward_per_round: s.reward_per_round,
+			licence: s.licence.into_inner(),
+			data_category: s.data_category.into_inner(),
+			epsilon_per_round: s.epsilon_per_round,
+			challenge_bond: s.challenge_bond,
 			pot: pallet_rewards::Pallet::<T>::pot(id),
 			pot_free: pallet_rewards::Pallet::<T>::pot_free(id),
 		})
@@ -54,7 +60,7 @@ impl<T: Config> Pallet<T> {
 				})
 			})
 			.collect();
-		let committee = (0..)
+		let at_work: Vec<_> = (0..)
 			.zip(r.committee)
 			.map(|(seat, account)| {
 				let member = Members::<T>::get(programme, seat);
@@ -62,11 +68,27 @@ impl<T: Config> Pallet<T> {
 					account,
 					bitmap: member.bitmap.map(|b| b.into_inner()),
 					committed: member.commitment.is_some(),
-					revealed: member.revealed,
+					revealed: member.revealed.map(|r| r.result),
+					quality: member.revealed.map(|r| r.quality),
 					outcome: None,
 				}
 			})
 			.collect();
+		let (committee, challenge) = match Disputes::<T>::get(programme) {
+			None => (at_work, None),
+			Some(Dispute { challenger, claimed, panel, .. }) => {
+				let panel = panel.into_iter().map(|(account, revealed)| MemberInfo {
+					account,
+					bitmap: None,
+					committed: revealed.is_some(),
+					revealed: revealed.map(|r| r.result),
+					quality: revealed.map(|r| r.quality),
+					outcome: None,
+				});
+				let challenge = ChallengeInfo { challenger, claimed, committee: at_work, verdict: None };
+				(panel.collect(), Some(challenge))
+			},
+		};
 		Some(RoundInfo {
 			programme,
 			index: r.index,
@@ -80,7 +102,9 @@ impl<T: Config> Pallet<T> {
 			commits,
 			committee,
 			included: r.included.into_inner(),
-			result: None,
+			result: r.agreed.map(|a| a.result),
+			quality: r.agreed.map(|a| a.quality),
+			challenge,
 			result_record: None,
 			updates: None,
 			failure: None,
@@ -95,12 +119,29 @@ impl<T: Config> Pallet<T> {
 		let Some(s) = Settled::<T>::get(programme, index) else {
 			return Self::current_round(programme).filter(|r| r.index == index);
 		};
-		let (phase, result, result_record, updates, failure) = match s.outcome {
-			Outcome::Finalised { result, record, updates } => {
-				(Phase::Finalised, Some(result), Some(record), Some(updates), None)
+		let (phase, settled, result_record, updates, failure) = match s.outcome {
+			Outcome::Finalised { result, quality, record, updates } => {
+				(Phase::Finalised, Some(Revealed { result, quality }), Some(record), Some(updates), None)
 			},
 			Outcome::Failed(reason) => (Phase::Failed, None, None, None, Some(reason)),
 		};
+		let member = |(account, outcome)| {
+			let revealed = settled.filter(|_| outcome == MemberOutcome::Agreed);
+			MemberInfo {
+				account,
+				bitmap: None,
+				committed: outcome != MemberOutcome::Silent,
+				revealed: revealed.map(|r| r.result),
+				quality: revealed.map(|r| r.quality),
+				outcome: Some(outcome),
+			}
+		};
+		let challenge = s.audit.map(|Audit { challenger, claimed, verdict, committee }| ChallengeInfo {
+			challenger,
+			claimed,
+			committee: committee.into_iter().map(member).collect(),
+			verdict: Some(verdict),
+		});
 		Some(RoundInfo {
 			programme,
 			index,
@@ -112,19 +153,11 @@ impl<T: Config> Pallet<T> {
 			base_record: s.base_record,
 			commit_count: s.commit_count,
 			commits: Vec::new(),
-			committee: s
-				.committee
-				.into_iter()
-				.map(|(account, outcome)| MemberInfo {
-					account,
-					bitmap: None,
-					committed: outcome != MemberOutcome::Silent,
-					revealed: result.filter(|_| outcome == MemberOutcome::Agreed),
-					outcome: Some(outcome),
-				})
-				.collect(),
+			committee: s.committee.into_iter().map(member).collect(),
 			included: s.included.into_inner(),
-			result,
+			result: settled.map(|r| r.result),
+			quality: settled.map(|r| r.quality),
+			challenge,
 			result_record,
 			updates,
 			failure,

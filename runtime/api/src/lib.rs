@@ -6,8 +6,11 @@ extern crate alloc;
 use alloc::vec::Vec;
 use cairn_primitives::{
 	ledger::{Batch, BatchId},
-	views::{AttestersInfo, ChallengeInfo, DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo},
-	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex, H256,
+	views::{
+		AttestationInfo, AttestersInfo, BondInfo, CharterInfo, DeviceInfo, PotInfo, ProgrammeInfo,
+		RewardInfo, RoundInfo, SlashInfo,
+	},
+	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex, SlashId, H256,
 };
 use codec::Codec;
 
@@ -111,13 +114,13 @@ sp_api::decl_runtime_apis! {
 		/// A device's request for attestation that is under way, with the seed of the benchmark.
 		///
 		/// `None` when the device has none: it never asked, its windows are over, or it is decided.
-		fn open_challenge(device: DeviceId) -> Option<ChallengeInfo<AccountId, u32>>;
+		fn open_challenge(device: DeviceId) -> Option<AttestationInfo<AccountId, u32>>;
 
 		/// A page of the requests that have a measurement and wait for attesters, in no particular order, beginning behind
 		/// the device `after`. To read on, pass the last one's device; an empty page is the end.
 		///
 		/// `limit` is the most requests wanted, capped at [`cairn_primitives::views::MAX_PAGE`].
-		fn challenges_to_judge(after: Option<DeviceId>, limit: u32) -> Vec<ChallengeInfo<AccountId, u32>>;
+		fn challenges_to_judge(after: Option<DeviceId>, limit: u32) -> Vec<AttestationInfo<AccountId, u32>>;
 
 		/// The local steps a device is asked for in a round whose programme allows up to `max`: proportional to its
 		/// measured speed, and `max` when nobody measured it.
@@ -125,6 +128,19 @@ sp_api::decl_runtime_apis! {
 
 		/// Whether nobody has called `Hardware.recheck` in this epoch yet.
 		fn recheck_is_due() -> bool;
+	}
+
+	/// What the DAO has decided.
+	#[api_version(1)]
+	pub trait GovernanceApi<AccountId>
+	where
+		AccountId: Codec,
+	{
+		/// The policies that bind every programme.
+		fn charter() -> CharterInfo;
+
+		/// The validators that were decided on last, sorted. They take over with the session after the next.
+		fn validators() -> Vec<AccountId>;
 	}
 
 	/// Points, claims and bonds.
@@ -141,5 +157,43 @@ sp_api::decl_runtime_apis! {
 
 		/// What an account has bonded, in plancks; zero when it has no bond.
 		fn bonded(account: AccountId) -> Balance;
+	}
+
+	/// The pots of programmes.
+	#[api_version(1)]
+	pub trait PotsApi<AccountId, Balance>
+	where
+		AccountId: Codec,
+		Balance: Codec,
+	{
+		/// The ledger of a programme's pot: what came in, what was earned, returned and forfeited, and what is left.
+		///
+		/// `None` when no programme has this number.
+		fn pot(programme: ProgrammeId) -> Option<PotInfo<AccountId, Balance>>;
+
+		/// What a sponsor gets back from a closed programme's pot when it asks now, in plancks.
+		///
+		/// Zero while the programme is not closed, and when the account gave nothing or has been refunded.
+		fn refund(programme: ProgrammeId, sponsor: AccountId) -> Balance;
+	}
+
+	/// Stakes, and what waits to be taken from them.
+	#[api_version(1)]
+	pub trait SlashesApi<AccountId, Balance, BlockNumber>
+	where
+		AccountId: Codec,
+		Balance: Codec,
+		BlockNumber: Codec,
+	{
+		/// What an account stakes: its bond, the part that pending slashes would take, and its challenge bonds.
+		fn bond(account: AccountId) -> BondInfo<Balance>;
+
+		/// The slashes of an account that are neither applied nor vetoed.
+		fn slashes(account: AccountId) -> Vec<SlashInfo<AccountId, Balance, BlockNumber>>;
+
+		/// A slash by its number.
+		///
+		/// `None` when it was applied or vetoed, or when no slash has this number.
+		fn slash(slash: SlashId) -> Option<SlashInfo<AccountId, Balance, BlockNumber>>;
 	}
 }

@@ -2,7 +2,7 @@
 
 use super::{error::*, *};
 use cairn_primitives::{
-	views::{AttestersInfo, ChallengeInfo, CommitInfo, MemberInfo, Phase, ProgrammeState},
+	views::{AttestationInfo, AttestersInfo, CommitInfo, MemberInfo, Phase, ProgrammeState},
 	AggregationRule, ArtifactHash, DeviceClass, DeviceState, Record, RecordKind, RecordRange, Schedule,
 };
 use serde_json::{json, Value};
@@ -64,8 +64,9 @@ fn programme_info() -> ProgrammeInfo<AccountId32, Balance> {
 		weights: artifact(RECORDS - 1),
 		weights_record: RECORDS - 1,
 		rule: AggregationRule::TrimmedMean { trim: 1 },
-		schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8 },
+		schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8, challenge: 0 },
 		committee_size: 3,
+		audit_size: 7,
 		min_updates: 3,
 		target_updates: 5,
 		max_updates: 64,
@@ -75,6 +76,10 @@ fn programme_info() -> ProgrammeInfo<AccountId32, Balance> {
 		finalised: 1,
 		round: 1,
 		reward_per_round: 1_000_000_000_000_000,
+		licence: b"Apache-2.0".to_vec(),
+		data_category: Vec::new(),
+		epsilon_per_round: Some(250),
+		challenge_bond: 1_000_000_000_000,
 		pot: alice(),
 		pot_free: u128::MAX,
 		committee_share: Default::default(),
@@ -246,11 +251,11 @@ sp_api::mock_impl_runtime_apis! {
 			AttestersInfo { members: Vec::new(), threshold: 0 }
 		}
 
-		fn open_challenge(_device: DeviceId) -> Option<ChallengeInfo<AccountId32, u32>> {
+		fn open_challenge(_device: DeviceId) -> Option<AttestationInfo<AccountId32, u32>> {
 			None
 		}
 
-		fn challenges_to_judge(_after: Option<DeviceId>, _limit: u32) -> Vec<ChallengeInfo<AccountId32, u32>> {
+		fn challenges_to_judge(_after: Option<DeviceId>, _limit: u32) -> Vec<AttestationInfo<AccountId32, u32>> {
 			Vec::new()
 		}
 
@@ -682,6 +687,11 @@ async fn a_programme_reads_as_names_hex_ss58_and_decimal_strings() {
 	assert_eq!(json["weightsRecord"], RECORDS - 1);
 	assert_eq!(json["rule"], json!({ "trimmedMean": { "trim": 1 } }));
 	assert_eq!(json["rewardPerRound"], "1000000000000000");
+	assert_eq!(json["licence"], "Apache-2.0");
+	assert_eq!(json["dataCategory"], "");
+	assert_eq!(json["epsilonPerRound"], 250);
+	assert_eq!(json["challengeBond"], "1000000000000");
+	assert_eq!((&json["auditSize"], &json["schedule"]["challenge"]), (&json!(7), &json!(0)));
 	assert_eq!(json["potFree"], u128::MAX.to_string());
 	assert_eq!(json["pot"], ALICE);
 	assert_eq!(

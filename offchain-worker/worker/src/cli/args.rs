@@ -315,12 +315,27 @@ pub struct InitArgs {
 	/// How updates are aggregated: `weighted-mean` or `trimmed-mean:TRIM`
 	#[arg(long, default_value = "weighted-mean", value_name = "RULE")]
 	pub rule: String,
-	/// Windows in blocks: COMMIT,AVAILABILITY,AGGREGATE,REVEAL
+	/// Windows in blocks: COMMIT,AVAILABILITY,AGGREGATE,REVEAL, and CHALLENGE where an aggregate can be disputed
 	#[arg(long, default_value = "20,8,8,8", value_name = "BLOCKS")]
 	pub schedule: String,
 	/// Aggregators per round
 	#[arg(long, default_value_t = 3)]
 	pub committee_size: u32,
+	/// Aggregators per audit of a disputed round; one more than twice the committee when it is not said
+	#[arg(long, value_name = "SIZE")]
+	pub audit_size: Option<u32>,
+	/// What a challenger puts at stake, in CRN
+	#[arg(long, default_value = "0", value_parser = parse_amount, value_name = "CRN")]
+	pub challenge_bond: u128,
+	/// Licence that the model is published under, an SPDX identifier
+	#[arg(long, default_value = "", value_name = "SPDX")]
+	pub licence: String,
+	/// Kind of data that it is trained on
+	#[arg(long, default_value = "", value_name = "NAME")]
+	pub data_category: String,
+	/// What one round may cost a participant in differential privacy, in thousandths of epsilon
+	#[arg(long, value_name = "MILLI")]
+	pub epsilon_per_round: Option<u32>,
 	/// The least updates a round needs
 	#[arg(long, default_value_t = 3)]
 	pub min_updates: u32,

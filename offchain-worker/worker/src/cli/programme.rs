@@ -6,7 +6,7 @@ use super::{
 };
 use crate::units::hex;
 use cairn_artifacts::{artifact_hash, Store};
-use cairn_primitives::{AggregationRule, Schedule};
+use cairn_primitives::{programme::is_label, AggregationRule, Schedule};
 use cairn_training::{genesis_weights, TrainingConfig};
 use serde_json::{json, Value};
 use std::{fs, path::PathBuf};
@@ -23,7 +23,7 @@ pub(super) fn run(app: &App, command: ProgrammeCommand) -> Result<(), CliError> 
 fn init(app: &App, args: &InitArgs) -> Result<Value, CliError> {
 	let rule = parse_rule(&args.rule)?;
 	let schedule = parse_schedule(&args.schedule)?;
-	check_numbers(args, &rule)?;
+	check_numbers(args, &rule, &schedule)?;
 	let text = fs::read_to_string(&args.config)
 		.map_err(|e| CliError::Failed(format!("cannot read {}: {e}", args.config.display())))?;
 	let config = TrainingConfig::from_toml(&text)
@@ -60,6 +60,11 @@ fn init(app: &App, args: &InitArgs) -> Result<Value, CliError> {
 		"rounds": args.rounds,
 		"rewardPerRound": amount(args.reward_per_round)?,
 		"committeeShare": args.committee_share,
+		"auditSize": args.audit_size,
+		"licence": args.licence,
+		"dataCategory": args.data_category,
+		"epsilonPerRound": args.epsilon_per_round,
+		"challengeBond": amount(args.challenge_bond)?,
 		"pot": amount(args.pot)?,
 	}))
 }
@@ -85,23 +90,26 @@ fn parse_rule(text: &str) -> Result<AggregationRule, CliError> {
 fn parse_schedule(text: &str) -> Result<Schedule, CliError> {
 	let numbers: Result<Vec<u32>, _> = text.split(',').map(|n| n.trim().parse()).collect();
 	match numbers.as_deref() {
-		Ok([commit, availability, aggregate, reveal])
-			if [commit, availability, aggregate, reveal].into_iter().all(|n| *n > 0) =>
+		Ok([commit, availability, aggregate, reveal, challenge @ ..])
+			if challenge.len() <= 1
+				&& [commit, availability, aggregate, reveal].into_iter().all(|n| *n > 0) =>
 		{
 			Ok(Schedule {
 				commit: *commit,
 				availability: *availability,
 				aggregate: *aggregate,
 				reveal: *reveal,
+				challenge: challenge.first().copied().unwrap_or(0),
 			})
 		},
 		_ => Err(CliError::Usage(format!(
-			"--schedule `{text}`: write four numbers of blocks above 0, for example 20,8,8,8"
+			"--schedule `{text}`: write four numbers of blocks above 0, for example 20,8,8,8, and a fifth where an \
+			 aggregate can be challenged: 20,8,8,8,10"
 		))),
 	}
 }
 
-fn check_numbers(args: &InitArgs, rule: &AggregationRule) -> Result<(), CliError> {
+fn check_numbers(args: &InitArgs, rule: &AggregationRule, schedule: &Schedule) -> Result<(), CliError> {
 	let wrong = |text: String| Err(CliError::Usage(text));
 	if args.name.is_empty() || args.name.len() > 64 {
 		return wrong(format!("--name has {} bytes: give 1 to 64", args.name.len()));
@@ -115,6 +123,22 @@ fn check_numbers(args: &InitArgs, rule: &AggregationRule) -> Result<(), CliError
 			"--min-updates {}, --target-updates {} and --max-updates {} must not fall",
 			args.min_updates, args.target_updates, args.max_updates
 		));
+	}
+	for (name, label) in [("--licence", &args.licence), ("--data-category", &args.data_category)] {
+		if label.len() > 32 || !is_label(label.as_bytes()) {
+			return wrong(format!("{name} `{label}`: give at most 32 characters of ASCII without spaces"));
+		}
+	}
+	if schedule.challenge > 0 {
+		if args.audit_size.is_some_and(|size| size <= args.committee_size) {
+			return wrong(format!(
+				"--audit-size must be above --committee-size {}: an audit is a second, larger opinion",
+				args.committee_size
+			));
+		}
+		if args.challenge_bond == 0 {
+			return wrong("--challenge-bond must be above 0 where an aggregate can be challenged".into());
+		}
 	}
 	if args.committee_share > 100 {
 		return wrong(format!("--committee-share {} is above 100 per cent", args.committee_share));

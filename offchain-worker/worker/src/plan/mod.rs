@@ -203,6 +203,12 @@ pub enum Notice {
 	Unfunded(ProgrammeId),
 	/// All rounds are done.
 	Completed(ProgrammeId),
+	/// Governance stopped it for now.
+	Paused(ProgrammeId),
+	/// The charter does not allow its next round.
+	Barred(ProgrammeId),
+	/// Governance ended it.
+	Closed(ProgrammeId),
 	/// `--programme` names one that does not exist.
 	UnknownProgramme(ProgrammeId),
 }
@@ -240,6 +246,12 @@ impl std::fmt::Display for Notice {
 			),
 			Self::Unfunded(p) => write!(f, "programme {p} waits: its pot cannot pay for a round until somebody funds it"),
 			Self::Completed(p) => write!(f, "programme {p} is complete"),
+			Self::Paused(p) => write!(f, "programme {p} is paused: nothing is sent until governance resumes it"),
+			Self::Barred(p) => write!(
+				f,
+				"programme {p} waits: the charter does not allow its next round until the programme or the charter is amended"
+			),
+			Self::Closed(p) => write!(f, "programme {p} was closed by governance; what was earned can still be claimed"),
 			Self::UnknownProgramme(p) => write!(f, "programme {p} does not exist on this chain: check --programme"),
 		}
 	}
@@ -268,7 +280,9 @@ pub fn plan(
 ) -> Vec<Action> {
 	let mut actions = Vec::new();
 	for programme in &view.programmes {
-		if let Some(round) = &programme.round {
+		// The chain would refuse whatever belongs to a round that stands still.
+		let stands_still = programme.info.state == ProgrammeState::Paused;
+		if let Some(round) = programme.round.as_ref().filter(|_| !stands_still) {
 			plan_round(view, programme, round, journal, duties, artifacts, &mut actions);
 		}
 		plan_resume(view, programme, &mut actions);
@@ -430,6 +444,9 @@ pub fn notices(view: &ChainView, journal: &JournalState, duties: &Duties) -> Vec
 			ProgrammeState::Open => {},
 			ProgrammeState::Unfunded => notices.push(Notice::Unfunded(id)),
 			ProgrammeState::Completed => notices.push(Notice::Completed(id)),
+			ProgrammeState::Paused => notices.push(Notice::Paused(id)),
+			ProgrammeState::Barred => notices.push(Notice::Barred(id)),
+			ProgrammeState::Closed => notices.push(Notice::Closed(id)),
 		}
 		let Some(round) = &programme.round else { continue };
 		let commit = round.commits.iter().find(|c| c.producer == view.me);

@@ -42,8 +42,9 @@ pub(crate) fn programme() -> Programme {
 		weights: WEIGHTS,
 		weights_record: 5,
 		rule: AggregationRule::WeightedMean,
-		schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8 },
+		schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8, challenge: 0 },
 		committee_size: 3,
+		audit_size: 7,
 		min_updates: 1,
 		target_updates: 3,
 		max_updates: 4,
@@ -54,6 +55,10 @@ pub(crate) fn programme() -> Programme {
 		round: 3,
 		committee_share: 10,
 		reward_per_round: 1,
+		licence: Vec::new(),
+		data_category: Vec::new(),
+		epsilon_per_round: None,
+		challenge_bond: 0,
 		pot: AccountId32([3; 32]),
 		pot_free: 100,
 	}
@@ -445,9 +450,13 @@ fn notices_say_what_is_missing() {
 	assert_eq!(notices(&unlisted, &journal, &Duties { aggregator: false, ..both() }), []);
 	let strange = Duties { programmes: vec![8], ..both() };
 	assert_eq!(notices(&view(None), &journal, &strange), [Notice::UnknownProgramme(8)]);
-	for (state, notice) in
-		[(ProgrammeState::Unfunded, Notice::Unfunded(0)), (ProgrammeState::Completed, Notice::Completed(0))]
-	{
+	for (state, notice) in [
+		(ProgrammeState::Unfunded, Notice::Unfunded(0)),
+		(ProgrammeState::Completed, Notice::Completed(0)),
+		(ProgrammeState::Paused, Notice::Paused(0)),
+		(ProgrammeState::Barred, Notice::Barred(0)),
+		(ProgrammeState::Closed, Notice::Closed(0)),
+	] {
 		let mut view = view(None);
 		view.programmes[0].info.state = state;
 		assert_eq!(notices(&view, &journal, &both()), [notice]);
@@ -455,6 +464,14 @@ fn notices_say_what_is_missing() {
 	let mut foreign = round(Phase::Commit);
 	foreign.commits = vec![commit(0, ME, H256([99; 32]))];
 	assert_eq!(notices(&view(Some(foreign)), &with_update(), &both()), [Notice::ForeignCommit(0, 3)]);
+}
+
+#[test]
+fn nothing_is_done_in_the_round_of_a_paused_programme() {
+	let mut view = view(Some(round(Phase::Commit)));
+	assert_eq!(planned(&view, &JournalState::default(), &both()), [Action::Train { at: HERE }]);
+	view.programmes[0].info.state = ProgrammeState::Paused;
+	assert_eq!(planned(&view, &JournalState::default(), &both()), []);
 }
 
 #[test]

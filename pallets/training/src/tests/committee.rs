@@ -1,34 +1,125 @@
-use crate::{mock::*, rounds::draw, Error, Serving};
-use cairn_primitives::{views::Phase, H256};
+use crate::{mock::*, pool::draw, Aggregators, Error, Serving};
+use cairn_primitives::{
+	views::{FaultKind, Phase},
+	H256,
+};
 use frame_support::{assert_noop, assert_ok};
 use sp_io::hashing::blake2_256;
 use sp_runtime::{BoundedVec, DispatchError};
 use std::collections::{BTreeMap, BTreeSet};
 
-#[test]
-fn drawn_members_are_distinct_and_every_candidate_is_equally_likely() {
+/// The exact probability of each set of `seats` from these tickets, as bits, when they are drawn one by one without
+/// replacement.
+fn exact(tickets: &[u32], seats: u32) -> BTreeMap<u32, f64> {
+	let mut sets = BTreeMap::from([(0u32, 1.0)]);
+	for _ in 0..seats {
+		let mut next = BTreeMap::<u32, f64>::new();
+		for (set, chance) in sets {
+			let left = |i: &usize| set >> i & 1 == 0;
+			let all: u32 = (0..tickets.len()).filter(left).map(|i| tickets[i]).sum();
+			for i in (0..tickets.len()).filter(left) {
+				*next.entry(set | 1 << i).or_default() += chance * f64::from(tickets[i]) / f64::from(all);
+			}
+		}
+		sets = next;
+	}
+	sets
+}
+
+fn draw_many(tickets: &[u32], seats: u32, draws: u32) -> BTreeMap<u32, u32> {
 	let mut times = BTreeMap::<u32, u32>::new();
-	const DRAWS: u32 = 6_000;
-	for n in 0..DRAWS {
-		let seed = H256(blake2_256(&n.to_le_bytes()));
-		let drawn = draw(seed, (0..6u32).collect(), 3);
-		assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), 3);
-		for candidate in drawn {
-			*times.entry(candidate).or_default() += 1;
+	for n in 0..draws {
+		let candidates = (0u32..).zip(tickets.iter().copied()).collect();
+		let drawn = draw(H256(blake2_256(&n.to_le_bytes())), candidates, seats);
+		let set = drawn.iter().fold(0u32, |set, i| set | 1 << i);
+		assert_eq!(set.count_ones(), seats, "members are distinct");
+		*times.entry(set).or_default() += 1;
+	}
+	times
+}
+
+#[test]
+fn every_set_is_drawn_as_often_as_its_tickets_say() {
+	const DRAWS: u32 = 4_000;
+	for (tickets, seats) in
+		[(vec![1; 6], 3), (vec![1, 2, 3, 4], 1), (vec![1, 1, 2, 8], 2), (vec![4, 1, 1, 1, 3, 2], 3)]
+	{
+		let times = draw_many(&tickets, seats, DRAWS);
+		for (set, chance) in exact(&tickets, seats) {
+			let found = f64::from(times.get(&set).copied().unwrap_or_default());
+			let (mean, deviation) =
+				(f64::from(DRAWS) * chance, (f64::from(DRAWS) * chance * (1.0 - chance)).sqrt());
+			// Five standard deviations either way: with these seeds none is that far.
+			assert!((found - mean).abs() < 5.0 * deviation, "{tickets:?}: {set:b} {found} times, not {mean}");
 		}
 	}
-	// Each is in half of the draws: 3,000 with a standard deviation of 39. Six of them either way.
-	for (candidate, n) in times {
-		assert!((2_766..=3_234).contains(&n), "candidate {candidate} was drawn {n} times of {DRAWS}");
+}
+
+#[test]
+fn draw_of_another_candidate_does_not_depend_on_one_that_leaves() {
+	for n in 0..200u32 {
+		let seed = H256(blake2_256(&n.to_le_bytes()));
+		let all: Vec<(u32, u32)> = (0..8).map(|i| (i, 1 + i % 4)).collect();
+		let before = draw(seed, all.clone(), 4);
+		for gone in 0..8 {
+			let after = draw(seed, all.iter().copied().filter(|(i, _)| *i != gone).collect(), 4);
+			assert!(before.iter().filter(|i| **i != gone).all(|i| after.contains(i)));
+		}
 	}
 }
 
 #[test]
 fn draw_takes_all_when_there_are_no_more() {
-	let mut drawn = draw(H256::zero(), vec![1, 2, 3], 5);
+	let mut drawn = draw(H256::zero(), vec![(1, 1), (2, 4), (3, 1)], 5);
 	drawn.sort();
 	assert_eq!(drawn, vec![1, 2, 3]);
-	assert!(draw(H256::zero(), Vec::<u32>::new(), 3).is_empty());
+	assert!(draw(H256::zero(), Vec::<(u32, u32)>::new(), 3).is_empty());
+}
+
+#[test]
+fn bond_counts_in_the_draw_up_to_the_cap_and_less_what_a_slash_would_take() {
+	run(|| {
+		let tickets =
+			|n: u8| Aggregators::<Test>::get().iter().find(|a| a.account == acc(n)).map(|a| a.tickets);
+		let mut amounts = [(6, 99, 1), (7, 149, 2), (8, 200, 4), (9, 5_000, 4)];
+		for (n, bond, expected) in &mut amounts {
+			assert_ok!(Rewards::bond(signed(*n), *bond));
+			assert_ok!(Training::enlist_aggregator(signed(*n)));
+			assert_eq!(tickets(*n), Some(*expected));
+		}
+		// A bond that grows counts from the next enlistment on.
+		assert_ok!(Rewards::bond(signed(6), 900));
+		assert_eq!(tickets(6), Some(1));
+		assert_ok!(Training::delist_aggregator(signed(6)));
+		assert_ok!(Training::enlist_aggregator(signed(6)));
+		assert_eq!(tickets(6), Some(4));
+		// Account 1 has the least bond: what a pending slash would take disqualifies it.
+		assert_eq!(Training::drawable(0), 9);
+		Rewards::report_fault(&acc(1), FaultKind::Dissented, H256::zero());
+		assert_eq!(Training::drawable(0), 8);
+		assert_ok!(Training::delist_aggregator(signed(1)));
+		assert_noop!(Training::enlist_aggregator(signed(1)), Error::<Test>::BondTooSmall);
+	});
+}
+
+#[test]
+fn aggregator_enlisted_after_the_randomness_was_known_is_not_drawn_with_it() {
+	run(|| {
+		// The pool was filled in block 1.
+		Known::set(&1);
+		for n in 6..=9 {
+			assert_ok!(commit(n));
+		}
+		assert_noop!(Training::advance(signed(20), 0), Error::<Test>::NotEnoughAggregators);
+		assert_eq!((phase(), Training::drawable(0)), (Phase::Commit, 0));
+		pass_blocks(5);
+		assert_ok!(Rewards::bond(signed(6), 5_000));
+		assert_ok!(Training::enlist_aggregator(signed(6)));
+		Known::set(&2);
+		assert_eq!(Training::drawable(0), 5);
+		assert_ok!(Training::advance(signed(20), 0));
+		assert!(!committee().contains(&acc(6)));
+	});
 }
 
 #[test]
@@ -89,7 +180,26 @@ mod availability {
 			assert_ok!(vote(&members[1], |_| true));
 			assert_eq!(phase(), Phase::Aggregate);
 			assert_eq!(round().included, vec![0b1111]);
-			assert_noop!(vote(&members[2], |_| true), Error::<Test>::WindowClosed);
+		});
+	}
+
+	#[test]
+	fn late_vote_is_taken_and_changes_nothing_while_the_aggregate_window_is_open() {
+		run(|| {
+			commit_all();
+			let members = committee();
+			assert_ok!(vote(&members[0], |i| i < 3));
+			assert_ok!(vote(&members[1], |i| i < 3));
+			let deadline = round().deadline;
+			pass_blocks(1);
+			assert_ok!(vote(&members[2], |_| true));
+			assert_eq!(
+				(phase(), round().included, round().deadline),
+				(Phase::Aggregate, vec![0b0111], deadline)
+			);
+			assert_noop!(vote(&members[2], |_| true), Error::<Test>::AlreadyVoted);
+			pass_blocks(5);
+			assert_noop!(vote(&members[0], |_| true), Error::<Test>::WindowClosed);
 		});
 	}
 
@@ -230,6 +340,7 @@ mod aggregate {
 				0,
 				members[0].as_ref(),
 				&result,
+				&quality(),
 				&SALT,
 			);
 			assert_ok!(Training::commit_aggregate(
@@ -243,6 +354,12 @@ mod aggregate {
 			assert_ok!(Training::advance(signed(20), 0));
 			assert_eq!(phase(), Phase::Reveal);
 			assert_noop!(reveal(&members[0], hash(9)), Error::<Test>::CommitmentMismatch);
+			for malformed in [vec![], vec![100; 3], vec![100; 5], vec![101; 4]] {
+				let quality = BoundedVec::truncate_from(malformed);
+				assert_noop!(reveal_with(&members[0], result, quality), Error::<Test>::MalformedQuality);
+			}
+			let other = BoundedVec::truncate_from(vec![99; 4]);
+			assert_noop!(reveal_with(&members[0], result, other), Error::<Test>::CommitmentMismatch);
 			assert_noop!(
 				Training::reveal_aggregate(
 					RuntimeOrigin::signed(members[0].clone()),
@@ -250,6 +367,7 @@ mod aggregate {
 					0,
 					0,
 					result,
+					quality(),
 					[0; 32]
 				),
 				Error::<Test>::CommitmentMismatch
@@ -261,7 +379,7 @@ mod aggregate {
 			assert_noop!(reveal(&members[0], result), Error::<Test>::AlreadyRevealed);
 			for origin in [RuntimeOrigin::root(), RuntimeOrigin::none()] {
 				assert_noop!(
-					Training::reveal_aggregate(origin, 0, 0, 0, result, SALT),
+					Training::reveal_aggregate(origin, 0, 0, 0, result, quality(), SALT),
 					DispatchError::BadOrigin
 				);
 			}

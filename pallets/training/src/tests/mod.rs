@@ -1,6 +1,8 @@
+mod challenge;
 mod commit;
 mod committee;
 mod genesis;
+mod life;
 mod pool;
 mod properties;
 mod settlement;

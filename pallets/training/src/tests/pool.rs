@@ -7,8 +7,10 @@ fn aggregator_joins_and_leaves_the_pool() {
 	run(|| {
 		assert_ok!(Rewards::bond(signed(6), 50));
 		assert_ok!(Training::enlist_aggregator(signed(6)));
-		System::assert_last_event(Event::AggregatorEnlisted { account: acc(6) }.into());
-		assert!(Aggregators::<Test>::get().contains(&acc(6)));
+		System::assert_last_event(Event::AggregatorEnlisted { account: acc(6), tickets: 1 }.into());
+		assert!(Training::aggregators().contains(&acc(6)));
+		let entry = Aggregators::<Test>::get().into_iter().find(|a| a.account == acc(6));
+		assert_eq!(entry.map(|a| (a.since, a.tickets)), Some((1, 1)));
 		assert_noop!(Rewards::unbond(signed(6), 1), pallet_rewards::Error::<Test>::BondLocked);
 		assert_ok!(Training::delist_aggregator(signed(6)));
 		System::assert_last_event(Event::AggregatorDelisted { account: acc(6) }.into());

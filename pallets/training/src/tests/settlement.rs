@@ -2,10 +2,10 @@ use crate::{mock::*, Commits, Error, Event, GenesisProgramme, Members};
 use cairn_primitives::{
 	ledger::batch_root,
 	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
-	Record, RecordKind,
+	Record, RecordKind, Schedule,
 };
 use frame_support::{assert_noop, assert_ok};
-use sp_runtime::DispatchError;
+use sp_runtime::{BoundedVec, DispatchError};
 
 #[test]
 fn finalised_round_links_base_updates_and_next_weights() {
@@ -78,7 +78,7 @@ fn reward_goes_to_included_trainers_by_steps_and_to_the_committee() {
 		}
 		for trainer in 6..=8 {
 			let earned = Rewards::reward_info(0, &acc(trainer));
-			assert_eq!((earned.points, earned.claimable), (5, 300));
+			assert_eq!((earned.points, earned.claimable), (500, 300));
 		}
 		assert_eq!(Rewards::reward_info(0, &acc(9)).claimable, 0);
 		for member in &members {
@@ -91,6 +91,48 @@ fn reward_goes_to_included_trainers_by_steps_and_to_the_committee() {
 }
 
 #[test]
+fn points_are_local_steps_times_quality() {
+	run(|| {
+		commit_all();
+		let members = committee();
+		for member in &members {
+			assert_ok!(vote(member, |i| i != 2));
+		}
+		let (result, quality) = (next_weights(), BoundedVec::truncate_from(vec![100, 0, 50]));
+		for member in &members {
+			assert_ok!(commit_with_quality(member, result, &quality));
+		}
+		for member in &members {
+			assert_ok!(reveal_with(member, result, quality.clone()));
+		}
+		let earned = |n: u8| {
+			let earned = Rewards::reward_info(0, &acc(n));
+			(earned.points, earned.claimable)
+		};
+		assert_eq!([6, 7, 8, 9].map(earned), [(500, 600), (0, 0), (0, 0), (250, 300)]);
+	});
+}
+
+#[test]
+fn committee_that_agrees_on_the_weights_but_not_on_the_quality_does_not_agree() {
+	run(|| {
+		commit_all();
+		let members = committee();
+		for member in &members {
+			assert_ok!(vote(member, |_| true));
+		}
+		let qualities: Vec<_> = (0..3).map(|n| BoundedVec::truncate_from(vec![90 + n; 4])).collect();
+		for (member, quality) in members.iter().zip(&qualities) {
+			assert_ok!(commit_with_quality(member, next_weights(), quality));
+		}
+		for (member, quality) in members.iter().zip(&qualities) {
+			assert_ok!(reveal_with(member, next_weights(), quality.clone()));
+		}
+		assert_eq!((round().attempt, phase()), (1, Phase::Availability));
+	});
+}
+
+#[test]
 fn programme_is_complete_after_its_rounds() {
 	run(|| {
 		for _ in 0..3 {
@@ -98,7 +140,10 @@ fn programme_is_complete_after_its_rounds() {
 		}
 		let info = Training::programme_info(0).expect("exists");
 		assert_eq!((info.state, info.finalised, info.round), (ProgrammeState::Completed, 3, 2));
-		System::assert_last_event(Event::ProgrammeCompleted { programme: 0 }.into());
+		System::assert_has_event(Event::ProgrammeCompleted { programme: 0 }.into());
+		// Nobody sponsored it, so what the rounds left went to the treasury, and what was earned is still there.
+		assert_eq!(Rewards::pot_free(0), 0);
+		assert_ok!(Rewards::claim(signed(6), 0));
 		assert_eq!(Training::current_round(0), None);
 		assert_noop!(Training::advance(signed(20), 0), Error::<Test>::ProgrammeCompleted);
 	});
@@ -226,22 +271,69 @@ fn advance_is_refused_when_nothing_is_due_or_nothing_is_there() {
 #[test]
 fn weight_charged_never_exceeds_the_weight_declared() {
 	use frame_support::dispatch::GetDispatchInfo;
-	run(|| {
-		let mut charged = Vec::new();
-		for n in 6..=9 {
-			charged.push(commit(n).expect("accepted").actual_weight.expect("refunded"));
-		}
-		let declared = RuntimeCall::Training(crate::Call::commit_update {
+	let challenged = GenesisProgramme {
+		schedule: Schedule { challenge: 5, ..programme().schedule },
+		audit_size: Some(5),
+		challenge_bond: 100,
+		..programme()
+	};
+	run_with(vec![challenged], || {
+		let declared = |call: crate::Call<Test>| RuntimeCall::Training(call).get_dispatch_info().call_weight;
+		let charged = |result: crate::DispatchResultWithPostInfo| {
+			result.expect("accepted").actual_weight.expect("refunded")
+		};
+		let mut pairs = Vec::new();
+		let call = crate::Call::commit_update {
 			programme: 0,
 			round: 0,
 			artifact: hash(0),
 			samples: 1,
 			local_steps: 1,
-		})
-		.get_dispatch_info()
-		.call_weight;
-		assert!(charged.iter().all(|w| w.all_lte(declared)));
+		};
+		for n in 6..=9 {
+			pairs.push((charged(commit(n)), declared(call.clone())));
+		}
 		// Only the commit that drew the committee pays for the draw.
-		assert!(charged[0].all_lt(charged[3]));
+		assert!(pairs[0].0.all_lt(pairs[3].0));
+		let (programme, round, attempt) = (0, 0, 0);
+		let vote_call =
+			|| crate::Call::vote_availability { programme, round, attempt, bitmap: BoundedVec::new() };
+		let commit_call = || crate::Call::commit_aggregate { programme, round, attempt, commitment: hash(0) };
+		let (result, quality, salt) = (hash(0), BoundedVec::new(), SALT);
+		let reveal_call = || crate::Call::reveal_aggregate {
+			programme,
+			round,
+			attempt,
+			result,
+			quality: quality.clone(),
+			salt,
+		};
+		let work = |members: &[sp_core::crypto::AccountId32]| {
+			let mut pairs = Vec::new();
+			for member in members {
+				pairs.push((charged(commit_result(member, next_weights())), declared(commit_call())));
+			}
+			let result = next_weights();
+			for member in members {
+				pairs.push((charged(reveal(member, result)), declared(reveal_call())));
+			}
+			pairs
+		};
+		for member in committee() {
+			pairs.push((charged(vote(&member, |_| true)), declared(vote_call())));
+		}
+		pairs.extend(work(&committee()));
+		let challenge = crate::Call::challenge { programme, round, claimed: hash(1) };
+		let dispute = Training::challenge(signed(20), 0, 0, hash(1));
+		pairs.push((charged(dispute), declared(challenge)));
+		pairs.extend(work(&auditors()));
+		let advance = crate::Call::advance { programme };
+		assert_ok!(commit(6));
+		assert_ok!(commit(7));
+		pass_blocks(11);
+		pairs.push((charged(Training::advance(signed(20), 0)), declared(advance)));
+		for (n, (charged, declared)) in pairs.iter().enumerate() {
+			assert!(charged.all_lte(*declared), "call {n}: {charged:?} of {declared:?}");
+		}
 	});
 }

@@ -1,0 +1,4 @@
+mod charter;
+mod programmes;
+mod properties;
+mod validators;

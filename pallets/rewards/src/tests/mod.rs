@@ -1,0 +1,9 @@
+mod accrual;
+mod bonds;
+mod challenges;
+mod closing;
+mod funding;
+mod invariants;
+mod offences;
+mod properties;
+mod slashes;
