@@ -252,7 +252,7 @@ impl_runtime_apis! {
 		}
 
 		fn aggregators() -> Vec<AccountId> {
-			pallet_training::Aggregators::<Runtime>::get().into_inner()
+			Training::aggregators()
 		}
 	}
 
@@ -407,6 +407,40 @@ impl_runtime_apis! {
 			let params = (&config, &whitelist);
 			add_benchmarks!(params, batches);
 			Ok(batches)
+		}
+	}
+
+	impl cairn_runtime_api::PotsApi<Block, AccountId, Balance> for Runtime {
+		fn pot(programme: ProgrammeId) -> Option<views::PotInfo<AccountId, Balance>> {
+			Rewards::pot_info(programme)
+		}
+
+		fn refund(programme: ProgrammeId, sponsor: AccountId) -> Balance {
+			Rewards::refund(programme, &sponsor)
+		}
+	}
+
+	impl cairn_runtime_api::SlashesApi<Block, AccountId, Balance, BlockNumber> for Runtime {
+		fn bond(account: AccountId) -> views::BondInfo<Balance> {
+			Rewards::bond_info(&account)
+		}
+
+		fn slashes(account: AccountId) -> Vec<views::SlashInfo<AccountId, Balance, BlockNumber>> {
+			Rewards::slashes_of(&account)
+		}
+
+		fn slash(slash: cairn_primitives::SlashId) -> Option<views::SlashInfo<AccountId, Balance, BlockNumber>> {
+			Rewards::slash_info(slash)
+		}
+	}
+
+	impl cairn_runtime_api::GovernanceApi<Block, AccountId> for Runtime {
+		fn charter() -> views::CharterInfo {
+			Governance::charter_info()
+		}
+
+		fn validators() -> Vec<AccountId> {
+			Governance::validators()
 		}
 	}
 

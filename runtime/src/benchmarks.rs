@@ -12,6 +12,11 @@ frame_benchmarking::define_benchmarks!(
 	[pallet_timestamp, Timestamp]
 	[pallet_transaction_payment, TransactionPayment]
 	[pallet_utility, Utility]
+	[pallet_provenance, Provenance]
+	[pallet_hardware, Hardware]
+	[pallet_rewards, Rewards]
+	[pallet_training, Training]
+	[pallet_governance, Governance]
 );
 
 impl pallet_transaction_payment::BenchmarkConfig for Runtime {}

@@ -242,4 +242,6 @@ mod runtime {
 	pub type Rewards = pallet_rewards;
 	#[runtime::pallet_index(53)]
 	pub type Training = pallet_training;
+	#[runtime::pallet_index(54)]
+	pub type Governance = pallet_governance;
 }

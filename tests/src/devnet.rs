@@ -948,6 +948,11 @@ impl Snapshot {
 			},
 			Phase::Aggregate => format!("{} of {members} aggregates committed", acted(|m| m.committed)),
 			Phase::Reveal => format!("{} of {members} aggregates revealed", acted(|m| m.revealed.is_some())),
+			Phase::Challenge => "the result can be challenged".into(),
+			Phase::AuditAggregate => format!("{} of {members} auditors committed", acted(|m| m.committed)),
+			Phase::AuditReveal => {
+				format!("{} of {members} auditors revealed", acted(|m| m.revealed.is_some()))
+			},
 			Phase::Finalised => "finalised".into(),
 			Phase::Failed => "failed".into(),
 		};

@@ -13,7 +13,7 @@ impl<T: Config> Pallet<T> {
 		sorted.sort();
 		ensure!(sorted.len() as u32 >= T::MinValidators::get(), Error::<T>::TooFewValidators);
 		ensure!(sorted.windows(2).all(|pair| pair[0] != pair[1]), Error::<T>::DuplicateValidator);
-		ensure!(sorted.iter().all(|v| NextKeys::<T>::contains_key(v)), Error::<T>::ValidatorWithoutKeys);
+		ensure!(sorted.iter().all(NextKeys::<T>::contains_key), Error::<T>::ValidatorWithoutKeys);
 		let validators = BoundedVec::truncate_from(sorted);
 		Validators::<T>::put(&validators);
 		Self::deposit_event(Event::ValidatorsSet { validators });

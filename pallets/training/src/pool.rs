@@ -88,10 +88,13 @@ impl<T: Config> Pallet<T> {
 	/// The enlisted aggregators that can be drawn with randomness that became known in block `known`: enlisted before,
 	/// with an active device that may take part, and still bonded. Nobody can enlist once the draw can be foreseen, nor
 	/// get more tickets: a bond that grew since counts from the next enlistment on.
+	///
+	/// A chain's first randomness is known from its genesis on, so there is no block before it to enlist in; until it is
+	/// replaced, at the end of the first epoch, everybody can be drawn.
 	fn candidates(programme: ProgrammeId, known: BlockNumberFor<T>) -> Vec<(T::AccountId, u32)> {
 		Aggregators::<T>::get()
 			.into_iter()
-			.filter(|a| a.since < known)
+			.filter(|a| known.is_zero() || a.since < known)
 			.filter(|a| Self::may_aggregate(programme, &a.account))
 			.filter_map(|a| {
 				let tickets = a.tickets.min(Self::tickets(&a.account));
@@ -134,6 +137,6 @@ pub(crate) fn draw<A: Encode>(seed: H256, candidates: Vec<(A, u32)>, seats: u32)
 			Some((lowest, candidate))
 		})
 		.collect();
-	numbered.sort_by(|(a, _), (b, _)| a.cmp(b));
+	numbered.sort_by_key(|(lowest, _)| *lowest);
 	numbered.into_iter().take(seats as usize).map(|(_, candidate)| candidate).collect()
 }

@@ -1,23 +1,32 @@
 //! Cairn's own pallets.
 
-use crate::*;
-use cairn_primitives::hardware::Speed;
+use crate::{
+	configs::{
+		consensus::MAX_AUTHORITIES,
+		governance::{TechnicalMajority, TreasuryAccount},
+	},
+	governance::{tracks::blocks, PolicyAdmin, ProgrammeAdmin, RegistryAdmin, SafetyStop},
+	*,
+};
+use cairn_primitives::{hardware::Speed, DeviceId};
 use frame_support::{
 	parameter_types,
-	traits::{ConstU128, ConstU32},
+	traits::{ConstU128, ConstU32, Contains, EitherOfDiverse},
 	PalletId,
 };
 use frame_system::EnsureRoot;
+use pallet_rewards::SlashFractions;
+use sp_runtime::Perbill;
 
 /// The most updates a round takes.
-const MAX_UPDATES: u32 = 256;
+const MAX_UPDATES: u32 = 1_024;
 
 /// A minute to run the benchmark, whose two parts take a dozen seconds each.
 const MEASUREMENT_WINDOW: BlockNumber = 20;
 /// Ten minutes for attesters to run it again, on a tenth of the device's speed.
-const STATEMENT_WINDOW: BlockNumber = if cfg!(feature = "fast-runtime") { 40 } else { 10 * MINUTES };
+const STATEMENT_WINDOW: BlockNumber = blocks(10 * MINUTES, 40);
 /// What a device that is busy or switched off has to answer a re-check in.
-const RECHECK_WINDOW: BlockNumber = if cfg!(feature = "fast-runtime") { 120 } else { 12 * HOURS };
+const RECHECK_WINDOW: BlockNumber = blocks(12 * HOURS, 120);
 
 parameter_types! {
 	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");
@@ -31,7 +40,7 @@ impl pallet_hardware::Config for Runtime {
 	type SiteDeposit = ConstU128<CRN>;
 	type DeviceDeposit = ConstU128<{ CRN / 10 }>;
 	type MaxDevicesPerSite = ConstU32<1_024>;
-	type RegistryOrigin = EnsureRoot<AccountId>;
+	type RegistryOrigin = EitherOfDiverse<EnsureRoot<AccountId>, RegistryAdmin>;
 	// One value for an epoch, and not known before the epoch in front of it ends.
 	type EpochRandomness = pallet_babe::RandomnessFromOneEpochAgo<Runtime>;
 	type Clock = Timestamp;
@@ -45,12 +54,46 @@ impl pallet_hardware::Config for Runtime {
 	type WeightInfo = pallet_hardware::weights::DbCosts<Runtime>;
 }
 
+parameter_types! {
+	/// A week from a fault's report to its slash, so that a vote on a veto can be held; an appeal adds a track's longest
+	/// vote and its enactment.
+	pub const SlashDeferral: BlockNumber = blocks(7 * DAYS, 40);
+	pub const AppealPeriod: BlockNumber = blocks(16 * DAYS, 60);
+	/// Where faults begin, until the DAO decides otherwise. An overturned result is a lie that two thirds told together; a
+	/// dissent may be a broken machine.
+	pub const DefaultSlashFractions: SlashFractions = SlashFractions {
+		dissented: Perbill::from_percent(5),
+		overturned: Perbill::from_percent(50),
+		failed_challenge: Perbill::from_percent(100),
+		equivocation: Perbill::from_percent(20),
+	};
+}
+
+/// Bonds that must stay: aggregators' that are enlisted or serve, and validators'.
+pub struct BondLocked;
+
+impl Contains<AccountId> for BondLocked {
+	fn contains(account: &AccountId) -> bool {
+		Training::contains(account) || Session::validators().contains(account)
+	}
+}
+
 impl pallet_rewards::Config for Runtime {
 	type Currency = Balances;
 	type RuntimeHoldReason = RuntimeHoldReason;
 	type PalletId = RewardsPalletId;
 	type MinAggregatorBond = ConstU128<{ 100 * CRN }>;
-	type BondLocked = Training;
+	type BondLocked = BondLocked;
+	type MinContribution = ConstU128<{ CRN / 10 }>;
+	type Treasury = TreasuryAccount;
+	type SlashOrigin = EitherOfDiverse<EnsureRoot<AccountId>, PolicyAdmin>;
+	type VetoOrigin = EitherOfDiverse<EnsureRoot<AccountId>, PolicyAdmin>;
+	type DefaultSlashFractions = DefaultSlashFractions;
+	type SlashDeferral = SlashDeferral;
+	type AppealPeriod = AppealPeriod;
+	type MaxPendingSlashes = ConstU32<32>;
+	#[cfg(feature = "runtime-benchmarks")]
+	type BenchmarkHelper = BenchmarkProgrammes;
 	type Programmes = pallet_training::KnownProgrammes<Runtime>;
 	type WeightInfo = pallet_rewards::weights::DbCosts<Runtime>;
 }
@@ -63,5 +106,39 @@ impl pallet_training::Config for Runtime {
 	type MaxCommittee = ConstU32<32>;
 	type MaxAggregators = ConstU32<128>;
 	type MaxAttempts = ConstU32<3>;
+	type MaxBondWeight = ConstU32<10>;
+	type Policy = Governance;
 	type WeightInfo = pallet_training::weights::DbCosts<Runtime>;
+}
+
+/// Devices that an attester committee measured, and that no re-check caught since.
+pub struct Evidence;
+
+impl Contains<DeviceId> for Evidence {
+	fn contains(device: &DeviceId) -> bool {
+		Hardware::has_valid_evidence(*device)
+	}
+}
+
+impl pallet_governance::Config for Runtime {
+	type ProgrammeOrigin = EitherOfDiverse<EnsureRoot<AccountId>, ProgrammeAdmin>;
+	type PolicyOrigin = EitherOfDiverse<EnsureRoot<AccountId>, PolicyAdmin>;
+	type SafetyOrigin = EitherOfDiverse<SafetyStop, TechnicalMajority>;
+	type ValidatorOrigin = EitherOfDiverse<EnsureRoot<AccountId>, RegistryAdmin>;
+	type Evidence = Evidence;
+	// A development chain has one.
+	type MinValidators = ConstU32<1>;
+	type MaxValidators = ConstU32<MAX_AUTHORITIES>;
+	type WeightInfo = pallet_governance::weights::DbCosts<Runtime>;
+}
+
+/// Opens programmes for the benchmarks of what happens to their pots.
+#[cfg(feature = "runtime-benchmarks")]
+pub struct BenchmarkProgrammes;
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_rewards::benchmarking::BenchmarkHelper for BenchmarkProgrammes {
+	fn open_programme() -> cairn_primitives::ProgrammeId {
+		pallet_training::benchmarking::open_programme::<Runtime>()
+	}
 }

@@ -3,13 +3,21 @@
 use crate::*;
 use frame_support::{
 	parameter_types,
-	traits::{ConstU128, ConstU32},
+	traits::{ConstU128, ConstU32, Get},
+	weights::Weight,
 };
 use pallet_session::historical;
-use sp_runtime::traits::{Convert, ConvertInto, OpaqueKeys};
+use sp_runtime::{
+	traits::{Convert, ConvertInto, OpaqueKeys},
+	Perbill,
+};
+use sp_staking::{
+	offence::{OffenceDetails, OffenceSeverity, OnOffenceHandler},
+	SessionIndex,
+};
 
 /// The most validators there can be.
-const MAX_AUTHORITIES: u32 = 100;
+pub const MAX_AUTHORITIES: u32 = 100;
 
 parameter_types! {
 	pub const EpochDuration: u64 = EPOCH_DURATION;
@@ -49,48 +57,13 @@ impl pallet_authorship::Config for Runtime {
 	type EventHandler = ();
 }
 
-/// The validators are those whose session keys the chain started with. Only governance will change them.
-pub struct GenesisValidators;
-
-impl pallet_session::SessionManager<AccountId> for GenesisValidators {
-	fn new_session_genesis(_: u32) -> Option<Vec<AccountId>> {
-		let mut validators: Vec<_> = pallet_session::NextKeys::<Runtime>::iter_keys().collect();
-		// The map's order is that of hashes; sorting makes the order of authorities one that people can predict.
-		validators.sort();
-		Some(validators)
-	}
-
-	fn new_session(_: u32) -> Option<Vec<AccountId>> {
-		None
-	}
-
-	fn start_session(_: u32) {}
-
-	fn end_session(_: u32) {}
-}
-
-impl historical::SessionManager<AccountId, ()> for GenesisValidators {
-	fn new_session_genesis(index: u32) -> Option<Vec<(AccountId, ())>> {
-		<Self as pallet_session::SessionManager<_>>::new_session_genesis(index)
-			.map(|validators| validators.into_iter().map(|v| (v, ())).collect())
-	}
-
-	fn new_session(_: u32) -> Option<Vec<(AccountId, ())>> {
-		None
-	}
-
-	fn start_session(_: u32) {}
-
-	fn end_session(_: u32) {}
-}
-
 impl pallet_session::Config for Runtime {
 	type RuntimeEvent = RuntimeEvent;
 	type ValidatorId = AccountId;
 	type ValidatorIdOf = ConvertInto;
 	type ShouldEndSession = Babe;
 	type NextSessionRotation = Babe;
-	type SessionManager = historical::NoteHistoricalRoot<Self, GenesisValidators>;
+	type SessionManager = historical::NoteHistoricalRoot<Self, Governance>;
 	type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
 	type Keys = SessionKeys;
 	type DisablingStrategy = pallet_session::disabling::UpToLimitWithReEnablingDisablingStrategy;
@@ -114,11 +87,30 @@ impl historical::Config for Runtime {
 	type FullIdentificationOf = NoFurtherIdentification;
 }
 
+/// What an equivocation brings: a slash of the validator's bond, which waits for an appeal or a veto, and no more blocks or
+/// votes from it until the session ends.
+pub struct Punishment;
+
+impl OnOffenceHandler<AccountId, historical::IdentificationTuple<Runtime>, Weight> for Punishment {
+	fn on_offence(
+		offenders: &[OffenceDetails<AccountId, historical::IdentificationTuple<Runtime>>],
+		fractions: &[Perbill],
+		session: SessionIndex,
+	) -> Weight {
+		for OffenceDetails { offender: (validator, ()), .. } in offenders {
+			Session::report_offence(validator.clone(), OffenceSeverity::max_severity());
+		}
+		let disabling = <Runtime as frame_system::Config>::DbWeight::get()
+			.reads_writes(3, 1)
+			.saturating_mul(offenders.len() as u64);
+		Rewards::on_offence(offenders, fractions, session).saturating_add(disabling)
+	}
+}
+
 impl pallet_offences::Config for Runtime {
 	type RuntimeEvent = RuntimeEvent;
 	type IdentificationTuple = historical::IdentificationTuple<Self>;
-	// Offences are recorded; what they cost comes with slashing.
-	type OnOffenceHandler = ();
+	type OnOffenceHandler = Punishment;
 }
 
 impl<LocalCall> frame_system::offchain::CreateTransactionBase<LocalCall> for Runtime

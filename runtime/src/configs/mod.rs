@@ -6,5 +6,4 @@ pub mod governance;
 mod provenance;
 mod system;
 
-pub use consensus::GenesisValidators;
 pub use provenance::{MmrLeaf, MMR_ENGINE_ID};
