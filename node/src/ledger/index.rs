@@ -1,11 +1,11 @@
-//! Which records there are of an artifact, a device, an account or a round.
+//! Which records there are of an artifact, a device or an account.
 //!
 //! Entries are in the node's offchain database, apart from what the runtime writes there. They are added batch by batch
 //! in the order of the ledger and never change, so that adding a batch again, after a crash in the middle of it, ends
 //! where adding it once does. How far the index has come is written last.
 
 use super::{Batch, Record};
-use cairn_primitives::{ledger::BatchId, ArtifactHash, DeviceId, ProgrammeId, RecordId, RoundIndex};
+use cairn_primitives::{ledger::BatchId, ArtifactHash, DeviceId, RecordId};
 use codec::{Decode, DecodeAll, Encode};
 use sp_core::{crypto::AccountId32, offchain::OffchainStorage};
 use std::collections::BTreeMap;
@@ -25,8 +25,6 @@ enum Key<'a> {
 	Gap,
 	/// The first record of an artifact.
 	Artifact(&'a ArtifactHash),
-	/// The batch that a round left.
-	Round(ProgrammeId, RoundIndex),
 	/// How many records a list has.
 	Length(Owner<'a>),
 	/// A page of a list.
@@ -67,11 +65,6 @@ impl<S: OffchainStorage> Index<S> {
 		self.get(&Key::Artifact(artifact))
 	}
 
-	/// The batch that a round left.
-	pub fn round(&self, programme: ProgrammeId, round: RoundIndex) -> Option<BatchId> {
-		self.get(&Key::Round(programme, round))
-	}
-
 	/// The numbers of an owner's records below `end`, newest first, at most `count`; and that of the one after them.
 	pub fn page(&self, owner: Owner, end: RecordId, count: u32) -> (Vec<RecordId>, Option<RecordId>) {
 		let mut list = List::open(self, owner);
@@ -109,9 +102,6 @@ impl<S: OffchainStorage> Index<S> {
 		}
 		for (owner, numbers) in lists {
 			self.extend(owner, &numbers);
-		}
-		if let Some(round) = batch.round {
-			self.set(&Key::Round(batch.programme, round), &id);
 		}
 		if records.is_none() && self.gap().is_none() {
 			self.set(&Key::Gap, &id);
@@ -216,7 +206,7 @@ mod tests {
 	}
 
 	#[test]
-	fn record_is_found_by_artifact_round_device_and_account() {
+	fn record_is_found_by_artifact_device_and_account() {
 		let mut index = index();
 		assert_eq!(index.next_batch(), 0);
 		let (batch, records) = batch(3, 10, 6, 2);
@@ -224,7 +214,6 @@ mod tests {
 		assert_eq!(index.next_batch(), 1);
 		assert_eq!(index.artifact(&records[2].artifact), Some(12));
 		assert_eq!(index.artifact(&H256::zero()), None);
-		assert_eq!((index.round(7, 3), index.round(7, 4)), (Some(0), None));
 		assert_eq!(index.page(Owner::Device(1), 100, 100), (vec![15, 13, 11], None));
 		assert_eq!(index.page(Owner::Account(&account(0)), 100, 100), (vec![14, 12, 10], None));
 		assert_eq!(index.page(Owner::Device(9), 100, 100), (vec![], None));

@@ -41,7 +41,7 @@ where
 }
 
 /// Indexes every batch of a finalised state that is not indexed yet. Returns how many those were.
-pub(super) fn catch_up<S: OffchainStorage, T: LedgerState>(
+pub fn catch_up<S: OffchainStorage, T: LedgerState>(
 	ledger: &mut Ledger<S>,
 	state: &T,
 ) -> Result<BatchId, T::Error> {

@@ -13,7 +13,9 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use index::{Index, Owner};
+pub use index::Owner;
+#[cfg(test)]
+pub use indexer::catch_up;
 pub use indexer::follow;
 pub use state::{ApiFailure, LedgerState, StateAt};
 
@@ -23,6 +25,7 @@ use cairn_primitives::{
 	ArtifactHash, RecordId, RecordKind, RecordRange,
 };
 use codec::DecodeAll;
+use index::Index;
 use sp_core::{
 	crypto::AccountId32,
 	offchain::{OffchainStorage, STORAGE_PREFIX},
@@ -102,11 +105,6 @@ impl<S: OffchainStorage> Ledger<S> {
 		Self { index: Index::new(storage.clone()), storage }
 	}
 
-	/// The index over finalised records.
-	pub fn index(&self) -> &Index<S> {
-		&self.index
-	}
-
 	/// The records of a batch, checked against its root.
 	pub fn records<T: LedgerState>(
 		&self,
@@ -174,7 +172,9 @@ impl<S: OffchainStorage> Ledger<S> {
 		// It may be among those that the index could not read.
 		match self.index.gap() {
 			Some(gap) if gap < count => match state.batch(gap)? {
-				Some(Batch { root, block: number, .. }) => Err(ReadError::Missing { batch: gap, root, number }),
+				Some(Batch { root, block: number, .. }) => {
+					Err(ReadError::Missing { batch: gap, root, number })
+				},
 				None => Ok(None),
 			},
 			_ => Ok(None),
@@ -272,10 +272,7 @@ impl<'a, S: OffchainStorage, T: LedgerState> Reader<'a, S, T> {
 			let records = self.ledger.records(self.state, number, &batch)?;
 			self.batch = Some((batch, records));
 		}
-		Ok(self
-			.batch
-			.as_ref()
-			.and_then(|(batch, records)| records.get(batch.place(id)? as usize)))
+		Ok(self.batch.as_ref().and_then(|(batch, records)| records.get(batch.place(id)? as usize)))
 	}
 
 	/// The record before `id`, the last one read, in the order of [`Ledger::lineage`].

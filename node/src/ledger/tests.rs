@@ -146,7 +146,7 @@ fn records_of_a_block_that_was_not_executed_are_missing_and_not_unknown() {
 	assert_eq!(catch_up(&mut ledger, &mock.best()), Ok(21));
 	let state = mock.best();
 	let id = mock.batches[5].first;
-	assert_eq!(ledger.index().gap(), Some(5));
+	assert_eq!(ledger.index.gap(), Some(5));
 	assert_eq!(ledger.record(&state, id), Err(missing(&mock, 5)));
 	// It may well be one of those that are missing.
 	assert_eq!(ledger.record_of(&state, &artifact(id)), Err(missing(&mock, 5)));
@@ -177,10 +177,7 @@ fn index_that_is_far_behind_says_so_instead_of_finding_nothing() {
 	let mut ledger = Ledger::new(db);
 	catch_up(&mut ledger, &mock.at(10)).unwrap();
 	let unknown = H256::repeat_byte(9);
-	assert_eq!(
-		ledger.record_of(&mock.best(), &unknown),
-		Err(ReadError::Behind { indexed: 10, count: 101 })
-	);
+	assert_eq!(ledger.record_of(&mock.best(), &unknown), Err(ReadError::Behind { indexed: 10, count: 101 }));
 	assert_eq!(ledger.record_of(&mock.at(70), &unknown), Ok(None));
 	// Weights are in state and need no index.
 	assert_eq!(ledger.record_of(&mock.best(), &artifact(201)), Ok(Some(201)));
@@ -192,7 +189,5 @@ fn catching_up_goes_on_where_it_stopped_and_an_older_state_changes_nothing() {
 	assert_eq!(catch_up(&mut ledger, &mock.at(7)), Ok(0));
 	assert_eq!(catch_up(&mut ledger, &mock.at(3)), Ok(0));
 	assert_eq!(catch_up(&mut ledger, &mock.at(9)), Ok(2));
-	assert_eq!(ledger.index().next_batch(), 9);
-	assert_eq!(ledger.index().round(0, 7), Some(8));
-	assert_eq!(ledger.index().round(0, 8), None);
+	assert_eq!(ledger.index.next_batch(), 9);
 }
