@@ -1,8 +1,9 @@
 //! Puts a node together: database, runtime, consensus, network, RPC.
 
-use crate::rpc;
+use crate::{ledger, rpc};
 use cairn_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use futures::FutureExt;
+use mmr_gadget::MmrGadget;
 use sc_client_api::{Backend, BlockBackend};
 use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
 use sc_consensus_grandpa::{
@@ -27,6 +28,8 @@ type Executor = sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>;
 pub type FullClient = sc_service::TFullClient<Block, RuntimeApi, Executor>;
 /// The database.
 pub type FullBackend = sc_service::TFullBackend<Block>;
+/// The database that the runtime's offchain index is in.
+pub type FullOffchain = <FullBackend as Backend<Block>>::OffchainStorage;
 /// Chooses among forks.
 pub type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
 /// The transaction pool.
@@ -241,6 +244,29 @@ pub fn new_full<N: NetworkBackend<Block, Hash>>(config: Configuration) -> Result
 		);
 	}
 
+	let offchain = backend.offchain_storage().ok_or_else(|| {
+		Error::Other("the database has no place for the offchain index; purge it and start again".into())
+	})?;
+	let ledger = ledger::Ledger::new(offchain.clone());
+	// Both do their work in the foreground while they catch up, so they get threads of their own.
+	task_manager.spawn_handle().spawn_blocking(
+		"provenance-indexer",
+		Some("provenance"),
+		ledger::follow::<_, Block, _>(client.clone(), ledger.clone()),
+	);
+	if config.offchain_worker.indexing_enabled {
+		// What blocks write about the mountain range is kept by parent hash until it is final.
+		task_manager.spawn_handle().spawn_blocking(
+			"mmr-gadget",
+			Some("provenance"),
+			MmrGadget::<Block, _, _>::start(
+				client.clone(),
+				backend.clone(),
+				sp_mmr_primitives::INDEXING_PREFIX.to_vec(),
+			),
+		);
+	}
+
 	let role = config.role;
 	let name = config.network.node_name.clone();
 	let force_authoring = config.force_authoring;
@@ -268,6 +294,8 @@ pub fn new_full<N: NetworkBackend<Block, Hash>>(config: Configuration) -> Result
 				keystore: keystore.clone(),
 				babe: babe_worker.clone(),
 				grandpa: grandpa.clone(),
+				offchain: offchain.clone(),
+				ledger: ledger.clone(),
 			};
 			rpc::create(deps, executor).map_err(Error::Application)
 		})

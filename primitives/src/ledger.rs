@@ -190,17 +190,22 @@ pub struct Proof {
 impl Proof {
 	/// Whether the tree with this root has `count` leaves of which `leaf` is the one at `index`.
 	pub fn verify(&self, root: &H256, leaf: &H256) -> bool {
+		self.root(leaf) == Some(*root)
+	}
+
+	/// The root of the tree in which `leaf` is at the end of this path; `None` when the path has a form that none has.
+	pub fn root(&self, leaf: &H256) -> Option<H256> {
 		if self.index >= self.count {
-			return false;
+			return None;
 		}
 		let domains = Domains::new();
 		let mut siblings = self.siblings.iter();
 		let (mut place, mut width) = (self.index, self.count);
 		let mut node = domains.leaf(leaf);
 		while width > 1 {
-			let odd_one = place == width - 1 && place % 2 == 0;
-			if !odd_one {
-				let Some(sibling) = siblings.next() else { return false };
+			let is_odd_one = place == width - 1 && place % 2 == 0;
+			if !is_odd_one {
+				let sibling = siblings.next()?;
 				node = match place % 2 {
 					0 => domains.node(&node, sibling),
 					_ => domains.node(sibling, &node),
@@ -209,7 +214,30 @@ impl Proof {
 			place /= 2;
 			width = width.div_ceil(2);
 		}
-		siblings.next().is_none() && domains.root(self.count, &node) == *root
+		siblings.next().is_none().then(|| domains.root(self.count, &node))
+	}
+}
+
+/// A record with its path to the provenance root of the block that appended it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct RecordProof<AccountId, BlockNumber> {
+	/// The record's number.
+	pub id: RecordId,
+	/// The record.
+	pub record: Record<AccountId, BlockNumber>,
+	/// The path from the record's hash to its batch's root.
+	pub in_batch: Proof,
+	/// The path from the batch's root to the block's.
+	pub in_block: Proof,
+}
+
+impl<AccountId: Encode, BlockNumber: Encode> RecordProof<AccountId, BlockNumber> {
+	/// The provenance root that the block `record.block` has if this record is in the ledger; `None` when a path has a
+	/// form that none has. That it is the block's root is what the leaf of the block after it says in the chain's Merkle
+	/// mountain range.
+	pub fn block_root(&self) -> Option<H256> {
+		self.in_block.root(&self.in_batch.root(&record_hash(self.id, &self.record))?)
 	}
 }
 
@@ -462,6 +490,26 @@ mod tests {
 		swapped.swap(0, 1);
 		assert!(!batch.holds(&swapped));
 		assert_eq!(batch_key(&H256([0xab; 32])), [&b"cairn/batch/"[..], &[0xab; 32]].concat());
+	}
+
+	#[test]
+	fn record_proof_leads_to_the_root_of_its_block_and_to_no_other() {
+		let records: Vec<_> = (0..5u8).map(|n| Record { artifact: H256([n; 32]), ..record() }).collect();
+		let hashes: Vec<_> = record_hashes(10, &records).collect();
+		let roots = [H256([1; 32]), batch_root(10, &records), H256([2; 32])];
+		let proof = RecordProof {
+			id: 13,
+			record: records[3].clone(),
+			in_batch: prove(&hashes, 3).expect("the leaf exists"),
+			in_block: prove(&roots, 1).expect("the leaf exists"),
+		};
+		let block = Some(root(roots));
+		assert_eq!(proof.block_root(), block);
+		assert_ne!(RecordProof { id: 12, ..proof.clone() }.block_root(), block);
+		assert_ne!(RecordProof { record: records[2].clone(), ..proof.clone() }.block_root(), block);
+		let mut moved = proof;
+		moved.in_block.index = 3;
+		assert_eq!(moved.block_root(), None);
 	}
 
 	#[test]

@@ -279,7 +279,6 @@ pub struct MemberInfo<AccountId> {
 	/// The aggregate it revealed.
 	pub revealed: Option<ArtifactHash>,
 	/// The digest of the quality it revealed: [`crate::round::quality_digest`].
-	#[cfg_attr(feature = "serde", serde(default))]
 	pub quality: Option<H256>,
 	/// How it did, once the round is settled.
 	pub outcome: Option<MemberOutcome>,
@@ -318,10 +317,8 @@ pub struct RoundInfo<AccountId, BlockNumber> {
 	/// The agreed next weights. Final when the round is finalised; before, a challenge can still overturn them.
 	pub result: Option<ArtifactHash>,
 	/// The digest of the included updates' quality that was agreed on: [`crate::round::quality_digest`].
-	#[cfg_attr(feature = "serde", serde(default))]
 	pub quality: Option<H256>,
 	/// The challenge of the result, if there is or was one.
-	#[cfg_attr(feature = "serde", serde(default))]
 	pub challenge: Option<ChallengeInfo<AccountId>>,
 	/// Their record.
 	pub result_record: Option<RecordId>,

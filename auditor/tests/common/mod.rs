@@ -129,6 +129,8 @@ impl World {
 			committee: Vec::new(),
 			included: Vec::new(),
 			result: None,
+			quality: None,
+			challenge: None,
 			result_record: None,
 			updates: None,
 			failure: None,

@@ -2,7 +2,10 @@
 
 pub mod provenance;
 
-use crate::service::{FullBackend, FullClient, FullPool, FullSelectChain};
+use crate::{
+	ledger::Ledger,
+	service::{FullBackend, FullClient, FullOffchain, FullPool, FullSelectChain},
+};
 use cairn_runtime::{opaque::Block, BlockNumber, Hash};
 use jsonrpsee::RpcModule;
 use sc_consensus_babe::BabeWorkerHandle;
@@ -30,6 +33,10 @@ pub struct Deps {
 	pub babe: BabeWorkerHandle<Block>,
 	/// What GRANDPA tells.
 	pub grandpa: Grandpa,
+	/// The database that the runtime's offchain index is in.
+	pub offchain: FullOffchain,
+	/// The provenance ledger in it.
+	pub ledger: Ledger<FullOffchain>,
 }
 
 /// What the GRANDPA methods need.
@@ -50,6 +57,7 @@ pub fn create(
 	deps: Deps,
 	executor: Arc<dyn SpawnNamed>,
 ) -> Result<RpcModule<()>, Box<dyn std::error::Error + Send + Sync>> {
+	use mmr_rpc::{Mmr, MmrApiServer};
 	use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
 	use provenance::{Provenance, ProvenanceApiServer};
 	use sc_consensus_babe_rpc::{Babe, BabeApiServer};
@@ -57,7 +65,7 @@ pub fn create(
 	use sc_sync_state_rpc::{SyncState, SyncStateApiServer};
 	use substrate_frame_rpc_system::{System, SystemApiServer};
 
-	let Deps { client, pool, select_chain, chain_spec, keystore, babe, grandpa } = deps;
+	let Deps { client, pool, select_chain, chain_spec, keystore, babe, grandpa, offchain, ledger } = deps;
 	let mut module = RpcModule::new(());
 	module.merge(System::new(client.clone(), pool).into_rpc())?;
 	module.merge(TransactionPayment::new(client.clone()).into_rpc())?;
@@ -73,6 +81,7 @@ pub fn create(
 		.into_rpc(),
 	)?;
 	module.merge(SyncState::new(chain_spec, client.clone(), grandpa.authority_set, babe)?.into_rpc())?;
-	module.merge(Provenance::<_, Block>::new(client).into_rpc())?;
+	module.merge(Mmr::<_, (Block, Hash), _>::new(client.clone(), offchain).into_rpc())?;
+	module.merge(Provenance::<_, Block, _>::new(client, ledger).into_rpc())?;
 	Ok(module)
 }

@@ -1,12 +1,12 @@
 use crate as pallet_governance;
 use crate::*;
-use cairn_primitives::{AggregationRule, DeviceClass, EnergySource, Schedule, H256};
+use cairn_primitives::{hardware::Speed, AggregationRule, DeviceClass, EnergySource, Schedule, H256};
 use frame_support::{
 	assert_ok, derive_impl, ord_parameter_types, parameter_types,
-	traits::{ConstU128, ConstU32, ConstU64, Randomness},
+	traits::{ConstU128, ConstU32, ConstU64, Randomness, UnixTime},
 	PalletId,
 };
-use frame_system::EnsureSignedBy;
+use frame_system::{EnsureRoot, EnsureSignedBy};
 use pallet_session::historical;
 use pallet_training::{GenesisProgramme, KnownProgrammes};
 use sp_core::{crypto::AccountId32, crypto::KeyTypeId, ed25519, Pair};
@@ -149,7 +149,9 @@ impl historical::Config for Test {
 	type FullIdentificationOf = NoFurtherIdentification;
 }
 
-impl pallet_provenance::Config for Test {}
+impl pallet_provenance::Config for Test {
+	type WeightInfo = pallet_provenance::weights::DbCosts<Test>;
+}
 
 impl pallet_hardware::Config for Test {
 	type Currency = Balances;
@@ -157,6 +159,16 @@ impl pallet_hardware::Config for Test {
 	type SiteDeposit = ConstU128<1>;
 	type DeviceDeposit = ConstU128<1>;
 	type MaxDevicesPerSite = ConstU32<100>;
+	type RegistryOrigin = EnsureRoot<AccountId32>;
+	type EpochRandomness = FixedRandomness;
+	type Clock = BlockClock;
+	type MaxAttesters = ConstU32<4>;
+	type MeasurementWindow = ConstU64<4>;
+	type StatementWindow = ConstU64<4>;
+	type EvidencePeriod = ConstU64<1_000>;
+	type RecheckWindow = ConstU64<20>;
+	type MaxRechecks = ConstU32<4>;
+	type ReferenceSpeed = ReferenceSpeed;
 	type WeightInfo = pallet_hardware::weights::DbCosts<Test>;
 }
 
@@ -187,6 +199,18 @@ pub struct ProgrammeZero;
 impl pallet_rewards::benchmarking::BenchmarkHelper for ProgrammeZero {
 	fn open_programme() -> ProgrammeId {
 		0
+	}
+}
+
+parameter_types! {
+	pub const ReferenceSpeed: Speed = Speed { flops: 1_000, bandwidth: 1_000 };
+}
+
+/// Every block comes on time.
+pub struct BlockClock;
+impl UnixTime for BlockClock {
+	fn now() -> core::time::Duration {
+		core::time::Duration::from_secs(3 * System::block_number())
 	}
 }
 

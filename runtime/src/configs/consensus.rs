@@ -3,7 +3,7 @@
 use crate::*;
 use frame_support::{
 	parameter_types,
-	traits::{ConstU128, ConstU32, Get},
+	traits::{ConstU128, ConstU32},
 	weights::Weight,
 };
 use pallet_session::historical;

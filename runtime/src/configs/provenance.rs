@@ -2,7 +2,7 @@
 
 use crate::*;
 use codec::Encode;
-use frame_support::{traits::Get, weights::Weight};
+use frame_support::weights::Weight;
 use pallet_mmr::{DefaultBlockHashProvider, LeafDataProvider, OnNewRoot, ParentNumberAndHash};
 use sp_runtime::{ConsensusEngineId, DigestItem};
 

@@ -1,6 +1,8 @@
 //! What can go wrong in a `provenance_*` call, and how it is said.
 
-use cairn_primitives::{views::MAX_PAGE, ArtifactHash, DeviceId, ProgrammeId, RecordId, RoundIndex};
+use cairn_primitives::{
+	ledger::BatchId, views::MAX_PAGE, ArtifactHash, DeviceId, ProgrammeId, RecordId, RoundIndex,
+};
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use serde_json::{json, Value};
 use sp_core::H256;
@@ -19,6 +21,8 @@ pub const PAGE_SIZE: i32 = 9104;
 pub const MALFORMED: i32 = 9105;
 /// The block is not here, or its state is not.
 pub const UNKNOWN_BLOCK: i32 = 9106;
+/// This node's records or its index over them are incomplete or damaged.
+pub const LEDGER_UNREADABLE: i32 = 9107;
 
 /// The most characters of a caller's own words that an error repeats.
 const ECHO: usize = 96;
@@ -135,6 +139,59 @@ pub enum Error {
 		/// The block.
 		block: H256,
 	},
+	/// The node lacks the records of a batch.
+	#[error(
+		"this node does not have the records of batch {batch} (root {root:?}), which block {number} appended: it did not \
+		 execute that block, as after a warp sync, or its offchain index was off then. Ask a node that has executed every \
+		 block, or remove this one's database with purge-chain and synchronise again with --sync full"
+	)]
+	MissingRecords {
+		/// The batch.
+		batch: BatchId,
+		/// Its root.
+		root: H256,
+		/// The number of the block that appended it.
+		number: u32,
+	},
+	/// The records that the node has of a batch are not those that state commits to.
+	#[error(
+		"the offchain index of this node is damaged: what it has as the records of batch {batch}, which block {number} \
+		 appended, does not have the root {root:?} that the state commits to. Nothing of it is served. Check the disk, \
+		 remove the database with purge-chain and synchronise again with --sync full, or ask another node"
+	)]
+	DamagedRecords {
+		/// The batch.
+		batch: BatchId,
+		/// Its root.
+		root: H256,
+		/// The number of the block that appended it.
+		number: u32,
+	},
+	/// The index names a record that is another artifact's.
+	#[error(
+		"the index of this node says that artifact {artifact:?} is in record {record}, which is that of another artifact \
+		 at block {block:?}. Either the block belongs to an abandoned fork: ask at a finalised one. Or the index is \
+		 damaged: check the disk, remove the database with purge-chain and synchronise again with --sync full"
+	)]
+	MisleadingIndex {
+		/// The artifact.
+		artifact: ArtifactHash,
+		/// The record that the index names.
+		record: RecordId,
+		/// The block whose state was asked.
+		block: H256,
+	},
+	/// The index has not caught up with the chain.
+	#[error(
+		"the index of this node has {indexed} of {count} batches of records and follows finality: ask again in a moment. \
+		 If the numbers stay as they are, finality stands still or the log says why indexing failed"
+	)]
+	IndexBehind {
+		/// How many batches are indexed.
+		indexed: BatchId,
+		/// How many there are.
+		count: BatchId,
+	},
 }
 
 /// Which records there are.
@@ -173,6 +230,10 @@ impl Error {
 			Self::PageSize { .. } => PAGE_SIZE,
 			Self::Malformed { .. } => MALFORMED,
 			Self::UnknownBlock { .. } | Self::PrunedBlock { .. } => UNKNOWN_BLOCK,
+			Self::MissingRecords { .. }
+			| Self::DamagedRecords { .. }
+			| Self::MisleadingIndex { .. }
+			| Self::IndexBehind { .. } => LEDGER_UNREADABLE,
 		}
 	}
 
@@ -205,6 +266,18 @@ impl Error {
 			}),
 			Self::UnknownBlock { block } => json!({ "reason": "unknownBlock", "block": block }),
 			Self::PrunedBlock { block } => json!({ "reason": "prunedBlock", "block": block }),
+			Self::MissingRecords { batch, root, number } => {
+				json!({ "reason": "missingRecords", "batch": batch, "root": root, "number": number })
+			},
+			Self::DamagedRecords { batch, root, number } => {
+				json!({ "reason": "damagedRecords", "batch": batch, "root": root, "number": number })
+			},
+			Self::MisleadingIndex { artifact, record, block } => json!({
+				"reason": "misleadingIndex", "artifact": artifact, "record": record, "block": block,
+			}),
+			Self::IndexBehind { indexed, count } => {
+				json!({ "reason": "indexBehind", "indexed": indexed, "count": count })
+			},
 		}
 	}
 }

@@ -1,11 +1,12 @@
 //! `provenance_*`: programmes, rounds, records, lineage, devices and rewards over JSON-RPC.
 //!
-//! The answers are those of the runtime APIs in `cairn-runtime-api`, as JSON that people read too: hashes, keys and
-//! bitmaps in hex, accounts in SS58, balances and points as decimal strings, names as text. No method changes
-//! anything, and the work of each is bounded by one page of the ledger.
+//! The answers are those of the runtime APIs in `cairn-runtime-api` and, for records, of this node's [`crate::ledger`],
+//! as JSON that people read too: hashes, keys and bitmaps in hex, accounts in SS58, balances and points as decimal
+//! strings, names as text. No method changes anything, and the work of each is bounded by one page of the ledger.
 //!
 //! Every method takes `at` as its last argument: the hash of the block whose state is asked. Without it the best block
-//! answers, which may still be replaced by another; ask at a finalised block when that matters.
+//! answers, which may still be replaced by another; ask at a finalised block when that matters. A record is there at a
+//! block when the ledger had it then. Only what a device or an account made is listed as far as it is final.
 
 mod arguments;
 mod error;
@@ -14,10 +15,10 @@ mod tests;
 
 pub use error::Error;
 
+use crate::ledger::{ApiFailure, Ledger, LedgerState, Owner, ReadError, RecordInfo, RecordPage, StateAt};
 use cairn_primitives::{
-	views::{
-		DeviceInfo, LineagePage, ProgrammeInfo, RecordInfo, RewardInfo, RoundInfo as RoundInfoOf, MAX_PAGE,
-	},
+	ledger::RecordProof,
+	views::{DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo as RoundInfoOf, MAX_PAGE},
 	DeviceId, ProgrammeId, RecordId, RoundIndex,
 };
 use cairn_runtime_api::{
@@ -27,7 +28,7 @@ use cairn_runtime_api::{
 use jsonrpsee::proc_macros::rpc;
 use sp_api::{ApiError, ApiRef, ProvideRuntimeApi};
 use sp_blockchain::{BlockStatus, HeaderBackend};
-use sp_core::{crypto::AccountId32, H256};
+use sp_core::{crypto::AccountId32, offchain::OffchainStorage, H256};
 use sp_runtime::traits::Block as BlockT;
 use std::{marker::PhantomData, sync::Arc};
 
@@ -38,7 +39,7 @@ pub type BlockNumber = u32;
 /// A round of this chain.
 pub type RoundInfo = RoundInfoOf<AccountId32, BlockNumber>;
 
-/// The methods. Every error is an [`Error`] with a code from 9100 to 9106 and machine-readable `data`.
+/// The methods. Every error is an [`Error`] with a code from 9100 to 9107 and machine-readable `data`.
 #[rpc(client, server, namespace = "provenance")]
 pub trait ProvenanceApi {
 	/// The numbers of all programmes, ascending.
@@ -68,16 +69,42 @@ pub trait ProvenanceApi {
 
 	/// A record by its number.
 	#[method(name = "record", blocking)]
-	fn record(&self, id: RecordId, at: Option<String>)
-		-> Result<RecordInfo<AccountId32, BlockNumber>, Error>;
+	fn record(&self, id: RecordId, at: Option<String>) -> Result<RecordInfo, Error>;
 
 	/// The record of the artifact with this hash (0x and 64 hex digits).
 	#[method(name = "recordByArtifact", blocking)]
-	fn record_by_artifact(
+	fn record_by_artifact(&self, hash: String, at: Option<String>) -> Result<RecordInfo, Error>;
+
+	/// A record with its path to the provenance root of the block that appended it. `mmr_generateProof` for the block
+	/// after that one gives the leaf that has this root, and its path to the root in a header's digest.
+	#[method(name = "recordProof", blocking)]
+	fn record_proof(
 		&self,
-		hash: String,
+		id: RecordId,
 		at: Option<String>,
-	) -> Result<RecordInfo<AccountId32, BlockNumber>, Error>;
+	) -> Result<RecordProof<AccountId32, BlockNumber>, Error>;
+
+	/// A page of the updates made on a device, newest first, as far as they are final. `cursor` and `count` are as in
+	/// `lineage`.
+	#[method(name = "recordsByDevice", blocking)]
+	fn records_by_device(
+		&self,
+		device: DeviceId,
+		cursor: Option<RecordId>,
+		count: Option<u32>,
+		at: Option<String>,
+	) -> Result<RecordPage, Error>;
+
+	/// A page of the updates made by the account with this SS58 address, newest first, as far as they are final. `cursor`
+	/// and `count` are as in `lineage`.
+	#[method(name = "recordsByAccount", blocking)]
+	fn records_by_account(
+		&self,
+		account: String,
+		cursor: Option<RecordId>,
+		count: Option<u32>,
+		at: Option<String>,
+	) -> Result<RecordPage, Error>;
 
 	/// A page of the lineage of the artifact with this hash: its record, the updates it was made of, the weights it was
 	/// applied to, and so on to what the programme started from, newest first.
@@ -91,7 +118,7 @@ pub trait ProvenanceApi {
 		cursor: Option<RecordId>,
 		count: Option<u32>,
 		at: Option<String>,
-	) -> Result<LineagePage<AccountId32, BlockNumber>, Error>;
+	) -> Result<RecordPage, Error>;
 
 	/// What the account with this SS58 address has earned in a programme.
 	#[method(name = "rewards", blocking)]
@@ -107,16 +134,27 @@ pub trait ProvenanceApi {
 	fn device(&self, id: DeviceId, at: Option<String>) -> Result<DeviceInfo<AccountId32>, Error>;
 }
 
-/// Answers [`ProvenanceApi`] from the state of `Client`'s chain.
-pub struct Provenance<Client, Block> {
+/// Answers [`ProvenanceApi`] from the state of `Client`'s chain and the ledger in a database of kind `S`.
+pub struct Provenance<Client, Block, S> {
 	client: Arc<Client>,
+	ledger: Ledger<S>,
 	block: PhantomData<Block>,
 }
 
-impl<Client, Block> Provenance<Client, Block> {
-	/// Answers from this client.
-	pub fn new(client: Arc<Client>) -> Self {
-		Self { client, block: PhantomData }
+impl<Client, Block, S> Provenance<Client, Block, S> {
+	/// Answers from this client and this ledger.
+	pub fn new(client: Arc<Client>, ledger: Ledger<S>) -> Self {
+		Self { client, ledger, block: PhantomData }
+	}
+}
+
+/// The size of a page.
+fn page_size(count: Option<u32>) -> Result<u32, Error> {
+	let count = count.unwrap_or(MAX_PAGE);
+	if (1..=MAX_PAGE).contains(&count) {
+		Ok(count)
+	} else {
+		Err(Error::PageSize { count })
 	}
 }
 
@@ -129,18 +167,42 @@ struct View<'a, Api> {
 impl<Api> View<'_, Api> {
 	/// What a runtime call answered, or why it did not.
 	fn answer<T>(&self, call: &'static str, result: Result<T, ApiError>) -> Result<T, Error> {
-		result.map_err(|error| match error {
+		result.map_err(|error| self.failure(ApiFailure { call, error }))
+	}
+
+	fn failure(&self, ApiFailure { call, error }: ApiFailure) -> Error {
+		match error {
 			// The header was found before the call, so what is missing is the state.
 			ApiError::UnknownBlock(_) => Error::PrunedBlock { block: self.block },
 			error => Error::RuntimeCall { call, block: self.block, reason: error.to_string() },
+		}
+	}
+
+	/// What the ledger answered, or why it did not.
+	fn read<T>(&self, result: Result<T, ReadError<ApiFailure>>) -> Result<T, Error> {
+		result.map_err(|error| match error {
+			ReadError::State(failure) => self.failure(failure),
+			ReadError::Missing { batch, root, number } => Error::MissingRecords { batch, root, number },
+			ReadError::Damaged { batch, root, number } => Error::DamagedRecords { batch, root, number },
+			ReadError::Misleading { artifact, record } => {
+				Error::MisleadingIndex { artifact, record, block: self.block }
+			},
+			ReadError::Behind { indexed, count } => Error::IndexBehind { indexed, count },
 		})
+	}
+
+	/// The state, as the ledger asks it.
+	fn state<Block>(&self) -> StateAt<'_, Block, Api> {
+		StateAt::new(&*self.api, self.block)
 	}
 }
 
-impl<Client, Block> Provenance<Client, Block>
+impl<Client, Block, S> Provenance<Client, Block, S>
 where
 	Block: BlockT<Hash = H256>,
 	Client: ProvideRuntimeApi<Block> + HeaderBackend<Block>,
+	Client::Api: ProvenanceRuntimeApi<Block, AccountId32, BlockNumber>,
+	S: OffchainStorage,
 {
 	/// The state of block `at`, or of the best block.
 	fn view(&self, at: Option<String>) -> Result<View<'_, Client::Api>, Error> {
@@ -160,6 +222,25 @@ where
 		};
 		Ok(View { api: self.client.runtime_api(), block })
 	}
+
+	/// The error for a record that is not there. It says which are, and that can fail too.
+	fn unknown_record(view: &View<'_, Client::Api>, record: RecordId) -> Result<Error, Error> {
+		let count = view.state::<Block>().record_count().map_err(|failure| view.failure(failure))?;
+		Ok(Error::UnknownRecord { record, count, block: view.block })
+	}
+
+	fn record_at(&self, view: &View<'_, Client::Api>, id: RecordId) -> Result<RecordInfo, Error> {
+		match view.read(self.ledger.record(&view.state::<Block>(), id))? {
+			Some(record) => Ok(RecordInfo { id, record }),
+			None => Err(Self::unknown_record(view, id)?),
+		}
+	}
+
+	fn record_of(&self, view: &View<'_, Client::Api>, hash: &str) -> Result<RecordId, Error> {
+		let artifact = arguments::hash("hash", hash)?;
+		view.read(self.ledger.record_of(&view.state::<Block>(), &artifact))?
+			.ok_or(Error::UnknownArtifact { artifact, block: view.block })
+	}
 }
 
 impl<Api> View<'_, Api> {
@@ -171,40 +252,9 @@ impl<Api> View<'_, Api> {
 		self.answer("TrainingApi_programme", self.api.programme(self.block, id))?
 			.ok_or(Error::UnknownProgramme { programme: id, block: self.block })
 	}
-
-	fn record<Block>(&self, id: RecordId) -> Result<RecordInfo<AccountId32, BlockNumber>, Error>
-	where
-		Block: BlockT<Hash = H256>,
-		Api: ProvenanceRuntimeApi<Block, AccountId32, BlockNumber>,
-	{
-		match self.answer("ProvenanceApi_record", self.api.record(self.block, id))? {
-			Some(record) => Ok(RecordInfo { id, record }),
-			None => Err(self.unknown_record(id)?),
-		}
-	}
-
-	/// The error for a record that is not there. It says which are, and that can fail too.
-	fn unknown_record<Block>(&self, record: RecordId) -> Result<Error, Error>
-	where
-		Block: BlockT<Hash = H256>,
-		Api: ProvenanceRuntimeApi<Block, AccountId32, BlockNumber>,
-	{
-		let count = self.answer("ProvenanceApi_record_count", self.api.record_count(self.block))?;
-		Ok(Error::UnknownRecord { record, count, block: self.block })
-	}
-
-	fn record_of<Block>(&self, hash: &str) -> Result<RecordId, Error>
-	where
-		Block: BlockT<Hash = H256>,
-		Api: ProvenanceRuntimeApi<Block, AccountId32, BlockNumber>,
-	{
-		let artifact = arguments::hash("hash", hash)?;
-		self.answer("ProvenanceApi_record_of", self.api.record_of(self.block, artifact))?
-			.ok_or(Error::UnknownArtifact { artifact, block: self.block })
-	}
 }
 
-impl<Client, Block> ProvenanceApiServer for Provenance<Client, Block>
+impl<Client, Block, S> ProvenanceApiServer for Provenance<Client, Block, S>
 where
 	Block: BlockT<Hash = H256>,
 	Client: ProvideRuntimeApi<Block> + HeaderBackend<Block> + 'static,
@@ -212,6 +262,7 @@ where
 		+ ProvenanceRuntimeApi<Block, AccountId32, BlockNumber>
 		+ HardwareRuntimeApi<Block, AccountId32>
 		+ RewardsRuntimeApi<Block, AccountId32, Balance>,
+	S: OffchainStorage + 'static,
 {
 	fn programmes(&self, at: Option<String>) -> Result<Vec<ProgrammeId>, Error> {
 		let view = self.view(at)?;
@@ -245,22 +296,54 @@ where
 			.ok_or(Error::UnknownRound { programme, round: index, newest, block: view.block })
 	}
 
-	fn record(
+	fn record(&self, id: RecordId, at: Option<String>) -> Result<RecordInfo, Error> {
+		self.record_at(&self.view(at)?, id)
+	}
+
+	fn record_by_artifact(&self, hash: String, at: Option<String>) -> Result<RecordInfo, Error> {
+		let view = self.view(at)?;
+		let id = self.record_of(&view, &hash)?;
+		self.record_at(&view, id)
+	}
+
+	fn record_proof(
 		&self,
 		id: RecordId,
 		at: Option<String>,
-	) -> Result<RecordInfo<AccountId32, BlockNumber>, Error> {
-		self.view(at)?.record(id)
+	) -> Result<RecordProof<AccountId32, BlockNumber>, Error> {
+		let view = self.view(at)?;
+		match view.read(self.ledger.prove(&view.state::<Block>(), id))? {
+			Some(proof) => Ok(proof),
+			None => Err(Self::unknown_record(&view, id)?),
+		}
 	}
 
-	fn record_by_artifact(
+	fn records_by_device(
 		&self,
-		hash: String,
+		device: DeviceId,
+		cursor: Option<RecordId>,
+		count: Option<u32>,
 		at: Option<String>,
-	) -> Result<RecordInfo<AccountId32, BlockNumber>, Error> {
+	) -> Result<RecordPage, Error> {
+		let count = page_size(count)?;
 		let view = self.view(at)?;
-		let id = view.record_of(&hash)?;
-		view.record(id)
+		// Without this, a mistyped number would read as "made nothing".
+		view.answer("HardwareApi_device", view.api.device(view.block, device))?
+			.ok_or(Error::UnknownDevice { device, block: view.block })?;
+		view.read(self.ledger.records_of(&view.state::<Block>(), Owner::Device(device), cursor, count))
+	}
+
+	fn records_by_account(
+		&self,
+		account: String,
+		cursor: Option<RecordId>,
+		count: Option<u32>,
+		at: Option<String>,
+	) -> Result<RecordPage, Error> {
+		let account = arguments::account("account", &account)?;
+		let count = page_size(count)?;
+		let view = self.view(at)?;
+		view.read(self.ledger.records_of(&view.state::<Block>(), Owner::Account(&account), cursor, count))
 	}
 
 	fn lineage(
@@ -269,13 +352,10 @@ where
 		cursor: Option<RecordId>,
 		count: Option<u32>,
 		at: Option<String>,
-	) -> Result<LineagePage<AccountId32, BlockNumber>, Error> {
-		let count = count.unwrap_or(MAX_PAGE);
-		if !(1..=MAX_PAGE).contains(&count) {
-			return Err(Error::PageSize { count });
-		}
+	) -> Result<RecordPage, Error> {
+		let count = page_size(count)?;
 		let view = self.view(at)?;
-		let model = view.record_of(&hash)?;
+		let model = self.record_of(&view, &hash)?;
 		let from = match cursor {
 			// A lineage only goes back, so this cursor came from another one.
 			Some(cursor) if cursor > model => {
@@ -288,9 +368,9 @@ where
 			},
 			cursor => cursor.unwrap_or(model),
 		};
-		match view.answer("ProvenanceApi_lineage", view.api.lineage(view.block, from, count))? {
+		match view.read(self.ledger.lineage(&view.state::<Block>(), from, count))? {
 			Some(page) => Ok(page),
-			None => Err(view.unknown_record(from)?),
+			None => Err(Self::unknown_record(&view, from)?),
 		}
 	}
 

@@ -1,24 +1,30 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{error::*, *};
+use crate::ledger::{
+	mock::{artifact, MockLedger, MockState, DEVICE},
+	Batch, Record,
+};
 use cairn_primitives::{
+	ledger::BatchId,
 	views::{AttestationInfo, AttestersInfo, CommitInfo, MemberInfo, Phase, ProgrammeState},
-	AggregationRule, ArtifactHash, DeviceClass, DeviceState, Record, RecordKind, RecordRange, Schedule,
+	AggregationRule, ArtifactHash, DeviceClass, DeviceState, RecordKind, RecordRange, Schedule,
 };
 use serde_json::{json, Value};
 use sp_blockchain::Info;
-use sp_core::crypto::Ss58Codec;
+use sp_core::{crypto::Ss58Codec, offchain::testing::TestPersistentOffchainDB};
 use sp_runtime::{
 	generic,
 	traits::{BlakeTwo256, NumberFor},
 	OpaqueExtrinsic,
 };
+use std::sync::LazyLock;
 
 type Block = generic::Block<generic::Header<BlockNumber, BlakeTwo256>, OpaqueExtrinsic>;
 
 /// The best block.
 const BEST: H256 = H256([0xbb; 32]);
-/// A block further back; only record 0 existed then.
+/// A block further back; only the programme's start was recorded then.
 const EARLY: H256 = H256([0xee; 32]);
 /// A block whose header is here and whose state is not.
 const PRUNED: H256 = H256([0xdd; 32]);
@@ -27,8 +33,12 @@ const TRAPS: H256 = H256([0xcc; 32]);
 /// A block that the database cannot read.
 const BROKEN: H256 = H256([0xaa; 32]);
 
-/// How many records the ledger holds: more than two pages.
-const RECORDS: u64 = 250;
+/// How many rounds of [`UPDATES`] updates there were.
+const ROUNDS: u64 = 62;
+/// How many updates a round had.
+const UPDATES: u64 = 3;
+/// How many records the ledger holds: two for the start and then rounds, more than two pages.
+const RECORDS: u64 = 2 + ROUNDS * (UPDATES + 1);
 /// Alice's development account.
 const ALICE: &str = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
 
@@ -36,22 +46,20 @@ fn alice() -> AccountId32 {
 	AccountId32::from_ss58check(ALICE).unwrap()
 }
 
-fn artifact(id: u64) -> ArtifactHash {
-	ArtifactHash::from_low_u64_be(0x0a00_0000 + id)
-}
+/// What the chain recorded.
+static CHAIN: LazyLock<MockLedger> = LazyLock::new(|| MockLedger::new(ROUNDS as u32, UPDATES as u32));
 
-fn record(id: u64) -> Record<AccountId32, BlockNumber> {
-	Record {
-		kind: if id == 0 { RecordKind::Weights } else { RecordKind::Update },
-		artifact: artifact(id),
-		base: id.checked_sub(1),
-		inputs: None,
-		producer: (id > 0).then(alice),
-		device: (id > 0).then_some(3),
-		programme: 0,
-		round: (id > 0).then_some(id as u32),
-		block: id as u32,
-	}
+/// The ledger of a node that has executed every block. Everything is final but the last five rounds.
+static LEDGER: LazyLock<Ledger<TestPersistentOffchainDB>> = LazyLock::new(|| ledger(|_| ()));
+
+/// The ledger of a node to whose database something happened before it indexed it.
+fn ledger(happened: impl FnOnce(&mut TestPersistentOffchainDB)) -> Ledger<TestPersistentOffchainDB> {
+	let mut db = TestPersistentOffchainDB::new();
+	CHAIN.store(&mut db);
+	happened(&mut db);
+	let mut ledger = Ledger::new(db);
+	crate::ledger::catch_up(&mut ledger, &CHAIN.at(CHAIN.batches.len() - 5)).unwrap();
+	ledger
 }
 
 fn programme_info() -> ProgrammeInfo<AccountId32, Balance> {
@@ -110,10 +118,13 @@ fn round_info(index: u32) -> RoundInfo {
 			bitmap: Some(vec![0x01]),
 			committed: true,
 			revealed: Some(artifact(2)),
+			quality: None,
 			outcome: None,
 		}],
 		included: vec![0x01],
 		result: None,
+		quality: None,
+		challenge: None,
 		result_record: None,
 		updates: Some(RecordRange { first: 1, count: 1 }),
 		failure: None,
@@ -135,13 +146,18 @@ impl Mock {
 		}
 	}
 
-	/// How many records there are at a block.
-	fn records(at: H256) -> u64 {
-		if at == EARLY {
-			1
-		} else {
-			RECORDS
-		}
+	/// What the state of a block says of the ledger.
+	fn state(at: H256) -> Result<MockState<'static>, ApiError> {
+		Self::alive(at)?;
+		Ok(if at == EARLY { CHAIN.at(1) } else { CHAIN.best() })
+	}
+}
+
+/// What cannot fail did not.
+fn sure<T>(answer: Result<T, std::convert::Infallible>) -> Result<T, ApiError> {
+	match answer {
+		Ok(answer) => Ok(answer),
+		Err(never) => match never {},
 	}
 }
 
@@ -183,39 +199,37 @@ sp_api::mock_impl_runtime_apis! {
 	impl ProvenanceRuntimeApi<Block, AccountId32, BlockNumber> for Mock {
 		#[advanced]
 		fn record_count(at: H256) -> Result<RecordId, ApiError> {
-			Mock::alive(at)?;
-			Ok(Mock::records(at))
+			sure(Mock::state(at)?.record_count())
 		}
 
 		#[advanced]
-		fn record(at: H256, id: RecordId) -> Result<Option<Record<AccountId32, BlockNumber>>, ApiError> {
-			Mock::alive(at)?;
-			Ok((id < Mock::records(at)).then(|| record(id)))
+		fn batch_count(at: H256) -> Result<BatchId, ApiError> {
+			sure(Mock::state(at)?.batch_count())
 		}
 
 		#[advanced]
-		fn record_of(at: H256, hash: ArtifactHash) -> Result<Option<RecordId>, ApiError> {
-			Mock::alive(at)?;
-			Ok((0..Mock::records(at)).find(|id| artifact(*id) == hash))
+		fn batch(at: H256, id: BatchId) -> Result<Option<Batch>, ApiError> {
+			sure(Mock::state(at)?.batch(id))
 		}
 
 		#[advanced]
-		fn lineage(
-			at: H256,
-			from: RecordId,
-			limit: u32,
-		) -> Result<Option<LineagePage<AccountId32, BlockNumber>>, ApiError> {
-			Mock::alive(at)?;
-			if from >= Mock::records(at) {
-				return Ok(None);
-			}
-			let records: Vec<_> = (0..=from)
-				.rev()
-				.take(limit as usize)
-				.map(|id| RecordInfo { id, record: record(id) })
-				.collect();
-			let next = (from + 1).checked_sub(records.len() as u64 + 1);
-			Ok(Some(LineagePage { records, next }))
+		fn batch_of(at: H256, record: RecordId) -> Result<Option<(BatchId, Batch)>, ApiError> {
+			sure(Mock::state(at)?.batch_of(record))
+		}
+
+		#[advanced]
+		fn batches_beside(at: H256, id: BatchId) -> Result<Option<(BatchId, Vec<H256>)>, ApiError> {
+			sure(Mock::state(at)?.batches_beside(id))
+		}
+
+		#[advanced]
+		fn start_records(at: H256, id: BatchId) -> Result<Option<Vec<Record>>, ApiError> {
+			sure(Mock::state(at)?.start_records(id))
+		}
+
+		#[advanced]
+		fn weights_record(at: H256, weights: ArtifactHash) -> Result<Option<RecordId>, ApiError> {
+			sure(Mock::state(at)?.weights_record(weights))
 		}
 	}
 
@@ -223,7 +237,7 @@ sp_api::mock_impl_runtime_apis! {
 		#[advanced]
 		fn device(at: H256, id: DeviceId) -> Result<Option<DeviceInfo<AccountId32>>, ApiError> {
 			Mock::alive(at)?;
-			Ok((id == 3).then(|| DeviceInfo {
+			Ok((id == DEVICE).then(|| DeviceInfo {
 				id,
 				site: 1,
 				account: alice(),
@@ -344,7 +358,16 @@ struct WireError {
 
 /// Calls a method as a client does, with JSON on both sides.
 async fn ask(method: &str, params: Value) -> Result<Value, WireError> {
-	let module = Provenance::<_, Block>::new(Arc::new(MockClient)).into_rpc();
+	ask_node(&LEDGER, method, params).await
+}
+
+/// Calls a method of a node with a ledger of its own.
+async fn ask_node(
+	ledger: &Ledger<TestPersistentOffchainDB>,
+	method: &str,
+	params: Value,
+) -> Result<Value, WireError> {
+	let module = Provenance::<_, Block, _>::new(Arc::new(MockClient), ledger.clone()).into_rpc();
 	let request =
 		json!({ "jsonrpc": "2.0", "id": 1, "method": format!("provenance_{method}"), "params": params });
 	let (answer, _) = module.raw_json_request(&request.to_string(), 1).await.unwrap();
@@ -372,6 +395,9 @@ fn good_calls() -> Vec<(&'static str, Vec<Value>)> {
 		("round", vec![json!(0), json!(1)]),
 		("record", vec![json!(0)]),
 		("recordByArtifact", vec![json!(hex(artifact(0)))]),
+		("recordProof", vec![json!(2)]),
+		("recordsByDevice", vec![json!(DEVICE), Value::Null, Value::Null]),
+		("recordsByAccount", vec![json!(ALICE), Value::Null, Value::Null]),
 		("lineage", vec![json!(hex(artifact(0))), Value::Null, Value::Null]),
 		("rewards", vec![json!(0), json!(ALICE)]),
 		("device", vec![json!(3)]),
@@ -393,7 +419,7 @@ async fn every_method_answers_with_and_without_a_block() {
 
 #[tokio::test]
 async fn the_methods_are_those_of_the_contract_and_no_others() {
-	let module = Provenance::<_, Block>::new(Arc::new(MockClient)).into_rpc();
+	let module = Provenance::<_, Block, _>::new(Arc::new(MockClient), LEDGER.clone()).into_rpc();
 	let mut names: Vec<_> = module.method_names().map(|n| n.to_string()).collect();
 	names.sort();
 	let mut expected: Vec<_> = good_calls().iter().map(|(m, _)| format!("provenance_{m}")).collect();
@@ -490,20 +516,28 @@ async fn an_artifact_that_nobody_recorded_is_9103() {
 
 #[tokio::test]
 async fn an_unknown_device_is_9103() {
-	let error = refused("device", json!([8])).await;
-	assert_eq!(error.code, UNKNOWN_RECORD);
-	assert!(error.message.contains("no device 8"), "{}", error.message);
-	assert_eq!(error.data, json!({ "reason": "unknownDevice", "device": 8, "block": BEST }));
+	for method in ["device", "recordsByDevice"] {
+		let error = refused(method, json!([8])).await;
+		assert_eq!(error.code, UNKNOWN_RECORD);
+		assert!(error.message.contains("no device 8"), "{}", error.message);
+		assert_eq!(error.data, json!({ "reason": "unknownDevice", "device": 8, "block": BEST }));
+	}
 }
 
 #[tokio::test]
 async fn a_page_over_the_cap_or_empty_is_9104() {
 	for count in [0, MAX_PAGE + 1, u32::MAX] {
-		let error = refused("lineage", json!([hex(artifact(9)), null, count])).await;
-		assert_eq!(error.code, PAGE_SIZE, "{count}");
-		assert!(error.message.contains(&format!("not {count}")), "{}", error.message);
-		assert!(error.message.contains("1 to 100"), "{}", error.message);
-		assert_eq!(error.data, json!({ "reason": "pageSize", "count": count, "max": MAX_PAGE }));
+		for (method, what) in [
+			("lineage", json!(hex(artifact(9)))),
+			("recordsByDevice", json!(DEVICE)),
+			("recordsByAccount", json!(ALICE)),
+		] {
+			let error = refused(method, json!([what, null, count])).await;
+			assert_eq!(error.code, PAGE_SIZE, "{count}");
+			assert!(error.message.contains(&format!("not {count}")), "{}", error.message);
+			assert!(error.message.contains("1 to 100"), "{}", error.message);
+			assert_eq!(error.data, json!({ "reason": "pageSize", "count": count, "max": MAX_PAGE }));
+		}
 	}
 }
 
@@ -523,7 +557,7 @@ async fn paging_to_the_end_gives_every_record_once() {
 		let mut cursor = Value::Null;
 		loop {
 			let page = ask("lineage", json!([model, cursor, count])).await.unwrap();
-			let page: LineagePage<AccountId32, BlockNumber> = serde_json::from_value(page).unwrap();
+			let page: RecordPage = serde_json::from_value(page).unwrap();
 			assert!(page.records.len() <= count);
 			seen.extend(page.records);
 			match page.next {
@@ -531,7 +565,11 @@ async fn paging_to_the_end_gives_every_record_once() {
 				None => break,
 			}
 		}
-		let whole: Vec<_> = (0..RECORDS).rev().map(|id| RecordInfo { id, record: record(id) }).collect();
+		// All but record 0, the configuration, which is nobody's parent.
+		let whole: Vec<_> = (1..RECORDS)
+			.rev()
+			.map(|id| RecordInfo { id, record: CHAIN.records[id as usize].clone() })
+			.collect();
 		assert_eq!(seen, whole, "page size {count}");
 	}
 }
@@ -651,11 +689,121 @@ async fn a_pruned_block_is_9106_and_names_the_archive_node() {
 #[tokio::test]
 async fn an_earlier_block_answers_from_its_own_state() {
 	let early = hex(EARLY);
-	assert_eq!(ask("record", json!([0, early])).await.unwrap()["id"], 0);
-	let error = refused("record", json!([1, early])).await;
-	assert_eq!(error.code, UNKNOWN_RECORD);
-	assert_eq!(error.data["block"], json!(EARLY));
-	assert_eq!(error.data["count"], 1);
+	assert_eq!(ask("record", json!([1, early])).await.unwrap()["id"], 1);
+	for (method, argument) in [("record", json!(2)), ("recordProof", json!(2))] {
+		let error = refused(method, json!([argument, early])).await;
+		assert_eq!(error.code, UNKNOWN_RECORD, "{method}");
+		assert_eq!(error.data["block"], json!(EARLY));
+		assert_eq!(error.data["count"], 2);
+	}
+	let error = refused("recordByArtifact", json!([hex(artifact(2)), early])).await;
+	assert_eq!(error.data["reason"], "unknownArtifact");
+	let page = ask("recordsByDevice", json!([DEVICE, null, null, early])).await.unwrap();
+	assert_eq!(page, json!({ "records": [], "next": null }));
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_final_is_found_by_number_and_artifact_and_not_yet_listed() {
+	let update = RECORDS - 2;
+	let record = ask("record", json!([update])).await.unwrap();
+	assert_eq!(ask("recordByArtifact", json!([hex(artifact(update))])).await.unwrap(), record);
+	let listed = ask("recordsByDevice", json!([DEVICE, null, 1])).await.unwrap();
+	assert_eq!(listed["records"][0]["id"], RECORDS - 2 - 5 * (UPDATES + 1));
+}
+
+#[tokio::test]
+async fn records_of_a_device_and_of_an_account_come_in_pages_newest_first() {
+	let expected: Vec<_> = (0..RECORDS - 5 * (UPDATES + 1))
+		.rev()
+		.filter(|id| CHAIN.records[*id as usize].kind == RecordKind::Update)
+		.collect();
+	for (method, owner) in [("recordsByDevice", json!(DEVICE)), ("recordsByAccount", json!(ALICE))] {
+		for count in [7, 100] {
+			let (mut seen, mut cursor) = (Vec::new(), Value::Null);
+			loop {
+				let page = ask(method, json!([owner, cursor, count])).await.unwrap();
+				let page: RecordPage = serde_json::from_value(page).unwrap();
+				assert!(page.records.len() <= count);
+				seen.extend(page.records.iter().map(|r| r.id));
+				match page.next {
+					Some(next) => cursor = json!(next),
+					None => break,
+				}
+			}
+			assert_eq!(seen, expected, "{method} in pages of {count}");
+		}
+	}
+	let nobodys = AccountId32::new([9; 32]).to_ss58check();
+	let page = ask("recordsByAccount", json!([nobodys])).await.unwrap();
+	assert_eq!(page, json!({ "records": [], "next": null }));
+}
+
+#[tokio::test]
+async fn a_record_proof_leads_to_the_root_of_its_block() {
+	for id in [0, 2, 5, RECORDS - 1] {
+		let proof = ask("recordProof", json!([id])).await.unwrap();
+		let proof: RecordProof<AccountId32, BlockNumber> = serde_json::from_value(proof).unwrap();
+		assert_eq!(proof.record, CHAIN.records[id as usize]);
+		let batch = CHAIN.batches.iter().find(|b| b.contains(id)).unwrap();
+		assert_eq!(proof.block_root(), Some(cairn_primitives::ledger::root([batch.root])));
+	}
+}
+
+/// Every method that reads records, with what it needs to reach record 8.
+fn reads_of_record_8() -> Vec<(&'static str, Value)> {
+	vec![
+		("record", json!([8])),
+		("recordProof", json!([8])),
+		("recordByArtifact", json!([hex(artifact(8))])),
+		("lineage", json!([hex(artifact(9))])),
+		("recordsByDevice", json!([DEVICE, 8])),
+		("recordsByAccount", json!([ALICE, 8])),
+	]
+}
+
+#[tokio::test]
+async fn damaged_records_are_9107_and_name_the_remedy() {
+	use sp_core::offchain::{OffchainStorage, STORAGE_PREFIX};
+	let mut damaged = None;
+	let node = ledger(|db| damaged = Some(db.clone()));
+	let (key, mut value) = CHAIN.entry(2);
+	value[60] ^= 1;
+	damaged.unwrap().set(STORAGE_PREFIX, &key, &value);
+	for (method, params) in reads_of_record_8() {
+		let error = ask_node(&node, method, params).await.unwrap_err();
+		assert_eq!(error.code, LEDGER_UNREADABLE, "{method}");
+		assert_eq!(error.data["reason"], "damagedRecords", "{method}");
+		assert_eq!((error.data["batch"].clone(), error.data["number"].clone()), (json!(2), json!(2)));
+		assert!(error.message.contains("--sync full"), "{}", error.message);
+	}
+	assert_eq!(ask_node(&node, "record", json!([5])).await.unwrap()["id"], 5);
+}
+
+#[tokio::test]
+async fn records_that_the_node_never_had_are_9107_and_not_unknown() {
+	use sp_core::offchain::{OffchainStorage, STORAGE_PREFIX};
+	let node = ledger(|db| db.remove(STORAGE_PREFIX, &CHAIN.entry(2).0));
+	for (method, params) in reads_of_record_8().into_iter().take(4) {
+		let error = ask_node(&node, method, params).await.unwrap_err();
+		assert_eq!(error.code, LEDGER_UNREADABLE, "{method}");
+		assert_eq!(error.data["reason"], "missingRecords", "{method}");
+		assert!(error.message.contains("--sync full"), "{}", error.message);
+	}
+	// Nobody can tell whether a hash that is not in the index is one of those.
+	let error = ask_node(&node, "recordByArtifact", json!([hex(H256([9; 32]))])).await.unwrap_err();
+	assert_eq!(error.data["reason"], "missingRecords");
+}
+
+#[tokio::test]
+async fn an_index_that_is_far_behind_is_9107_and_says_how_far() {
+	let mut db = TestPersistentOffchainDB::new();
+	CHAIN.store(&mut db);
+	let node = Ledger::new(db);
+	// Not so far that the rest could not be searched.
+	assert_eq!(ask_node(&node, "recordByArtifact", json!([hex(artifact(8))])).await.unwrap()["id"], 8);
+	let text = Error::IndexBehind { indexed: 1, count: 100 }.to_string();
+	assert!(text.contains("1 of 100 batches"), "{text}");
+	assert_eq!(Error::IndexBehind { indexed: 1, count: 100 }.code(), LEDGER_UNREADABLE);
 }
 
 #[tokio::test]
@@ -669,7 +817,7 @@ async fn arguments_of_the_wrong_type_are_invalid_params() {
 		("recordByArtifact", json!([7])),
 		("device", json!([4_294_967_296u64])),
 	] {
-		let module = Provenance::<_, Block>::new(Arc::new(MockClient)).into_rpc();
+		let module = Provenance::<_, Block, _>::new(Arc::new(MockClient), LEDGER.clone()).into_rpc();
 		let request =
 			json!({ "jsonrpc": "2.0", "id": 1, "method": format!("provenance_{method}"), "params": params });
 		let (answer, _) = module.raw_json_request(&request.to_string(), 1).await.unwrap();
@@ -716,11 +864,11 @@ async fn a_round_reads_as_hex_and_ss58() {
 
 #[tokio::test]
 async fn a_record_reads_as_hex_and_ss58() {
-	let json = ask("record", json!([5])).await.unwrap();
-	assert_eq!(json["id"], 5);
-	assert_eq!(json["record"]["artifact"], hex(artifact(5)));
+	let json = ask("record", json!([4])).await.unwrap();
+	assert_eq!(json["id"], 4);
+	assert_eq!(json["record"]["artifact"], hex(artifact(4)));
 	assert_eq!(json["record"]["producer"], ALICE);
-	assert_eq!(json, ask("recordByArtifact", json!([hex(artifact(5))])).await.unwrap());
+	assert_eq!(json, ask("recordByArtifact", json!([hex(artifact(4))])).await.unwrap());
 }
 
 #[tokio::test]

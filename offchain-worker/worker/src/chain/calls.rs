@@ -102,8 +102,19 @@ pub enum Call {
 		attempt: u32,
 		/// The next weights.
 		result: ArtifactHash,
+		/// Quality of each included update in canonical order, per cent.
+		quality: Vec<u8>,
 		/// What hid them.
 		salt: H256,
+	},
+	/// `Training.challenge`
+	Challenge {
+		/// The programme.
+		programme: ProgrammeId,
+		/// The round.
+		round: RoundIndex,
+		/// What the next weights are according to this worker.
+		claimed: ArtifactHash,
 	},
 	/// `Training.advance`
 	Advance {
@@ -136,6 +147,7 @@ impl Call {
 			Self::VoteAvailability { .. } => ("Training", "vote_availability"),
 			Self::CommitAggregate { .. } => ("Training", "commit_aggregate"),
 			Self::RevealAggregate { .. } => ("Training", "reveal_aggregate"),
+			Self::Challenge { .. } => ("Training", "challenge"),
 			Self::Advance { .. } => ("Training", "advance"),
 		}
 	}
@@ -169,13 +181,17 @@ impl Call {
 			Self::CommitAggregate { programme, round, attempt, commitment } => {
 				vec![number(*programme), number(*round), number(*attempt), Value::from_bytes(commitment)]
 			},
-			Self::RevealAggregate { programme, round, attempt, result, salt } => vec![
+			Self::RevealAggregate { programme, round, attempt, result, quality, salt } => vec![
 				number(*programme),
 				number(*round),
 				number(*attempt),
 				Value::from_bytes(result),
+				Value::from_bytes(quality),
 				Value::from_bytes(salt),
 			],
+			Self::Challenge { programme, round, claimed } => {
+				vec![number(*programme), number(*round), Value::from_bytes(claimed)]
+			},
 		}
 	}
 

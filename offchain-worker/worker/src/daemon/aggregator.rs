@@ -10,13 +10,14 @@ use crate::{
 	plan::{Action, ProgrammeView},
 	units::short,
 };
-use cairn_aggregation::{check_update, next_weights, CheckedUpdate, RoundInputs};
+use cairn_aggregation::{check_update, settle, CheckedUpdate, RoundInputs, Settlement};
 use cairn_artifacts::TensorFile;
 use cairn_primitives::{
 	bitmap,
 	envelope::ExpectedUpdate,
 	round::aggregate_commitment,
 	views::{CommitInfo, Phase},
+	ArtifactHash,
 };
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::json;
@@ -58,7 +59,8 @@ async fn gather(
 		samples: commit.samples,
 		local_steps: commit.local_steps,
 	};
-	let members = round.committee.iter().map(|m| m.account).collect();
+	let auditors = round.challenge.iter().flat_map(|c| &c.committee);
+	let members = round.committee.iter().chain(auditors).map(|m| m.account).collect();
 	let bytes = upkeep::obtain(task, &commit.artifact, Holders::Producer(commit.device, members)).await?;
 	let artifact = commit.artifact;
 	let check = move || check_update(&bytes, &artifact, &expected, &base);
@@ -195,16 +197,18 @@ pub(super) async fn aggregate(task: &Task, at: &At) -> Result<(), ActionError> {
 	let threads = context.threads;
 	let updates: Vec<CheckedUpdate> = updates.into_values().collect();
 	let count = updates.len();
-	let compute = move || next_weights(&inputs, &base, &updates, threads);
+	let compute = move || settle(&inputs, &base, &updates, threads);
 	let computed = tokio::task::spawn_blocking(compute).await.map_err(ActionError::failed)?;
-	let (result, bytes) = computed.map_err(ActionError::failed)?;
+	let Settlement { hash: result, bytes, quality } = computed.map_err(ActionError::failed)?;
 	let aggregate_seconds = computing.elapsed().as_secs_f64();
 	context.store.put_expected(&result, &bytes)?;
-	let aggregate = AggregateState { result, salt: fresh_salt() };
+	let shown = quality.clone();
+	let aggregate = AggregateState { result, quality, salt: fresh_salt() };
 	let (programme, round, attempt) = (at.programme, at.round, at.attempt);
 	context.journal.append(Entry::AggregateReady { programme, round, attempt, aggregate })?;
 	let fields = json!({
 		"programme": programme, "round": round, "attempt": attempt, "result": result, "updates": count,
+		"quality": shown,
 		"fetchSeconds": fetch_seconds, "aggregateSeconds": aggregate_seconds, "bytes": bytes.len(),
 	});
 	let text = format!(
@@ -216,7 +220,7 @@ pub(super) async fn aggregate(task: &Task, at: &At) -> Result<(), ActionError> {
 }
 
 fn journalled(task: &Task, at: &At) -> Result<AggregateState, ActionError> {
-	let read = |j: &crate::journal::JournalState| j.aggregate(at.programme, at.round, at.attempt).copied();
+	let read = |j: &crate::journal::JournalState| j.aggregate(at.programme, at.round, at.attempt).cloned();
 	task.context.journal.read(read).ok_or(ActionError::Cancelled)
 }
 
@@ -231,6 +235,7 @@ pub(super) async fn commit(task: &Task, action: &Action, at: &At) -> Result<(), 
 		at.attempt,
 		&context.me.0,
 		&aggregate.result,
+		&aggregate.quality,
 		&aggregate.salt.0,
 	);
 	let call =
@@ -255,6 +260,7 @@ pub(super) async fn reveal(task: &Task, action: &Action, at: &At) -> Result<(), 
 		round: at.round,
 		attempt: at.attempt,
 		result: aggregate.result,
+		quality: aggregate.quality,
 		salt: aggregate.salt,
 	};
 	let waiting = Instant::now();
@@ -266,5 +272,28 @@ pub(super) async fn reveal(task: &Task, action: &Action, at: &At) -> Result<(), 
 	let text =
 		format!("programme {} round {}: revealed {}", at.programme, at.round, short(&aggregate.result));
 	context.output.event("aggregate.revealed", fields, text);
+	Ok(())
+}
+
+/// Disputes a result that is not what this worker computed from the same updates.
+pub(super) async fn challenge(
+	task: &Task,
+	action: &Action,
+	at: &At,
+	claimed: ArtifactHash,
+) -> Result<(), ActionError> {
+	let context = &task.context;
+	let call = Call::Challenge { programme: at.programme, round: at.round, claimed };
+	let landed = context.submit(action, &call).await?;
+	let fields = json!({
+		"programme": at.programme, "round": at.round, "attempt": at.attempt, "claimed": claimed, "block": landed.block,
+	});
+	let text = format!(
+		"programme {} round {}: challenged the agreed result; this worker computed {}",
+		at.programme,
+		at.round,
+		short(&claimed)
+	);
+	context.output.event("result.challenged", fields, text);
 	Ok(())
 }

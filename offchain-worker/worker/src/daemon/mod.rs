@@ -175,6 +175,7 @@ impl Task {
 			Action::Aggregate { at } => aggregator::aggregate(&self, at).await,
 			Action::CommitAggregate { at } => aggregator::commit(&self, &action, at).await,
 			Action::Reveal { at } => aggregator::reveal(&self, &action, at).await,
+			Action::Challenge { at, claimed } => aggregator::challenge(&self, &action, at, *claimed).await,
 			Action::Advance { at, phase } => upkeep::advance(&self, &action, at, *phase).await,
 			Action::Resume { programme } => upkeep::resume(&self, &action, *programme).await,
 			Action::Fetch { programme, artifact } => upkeep::fetch(&self, *programme, artifact).await,

@@ -137,8 +137,8 @@ fn apply(state: &mut State, call: &Call) -> Result<(), SubmitError> {
 			state.commitment = Some(*commitment);
 			round.phase = Phase::Reveal;
 		},
-		Call::RevealAggregate { programme: p, round: r, attempt, result, salt } => {
-			let opened = aggregate_commitment(&GENESIS, *p, *r, *attempt, &ME.0, result, &salt.0);
+		Call::RevealAggregate { programme: p, round: r, attempt, result, quality, salt } => {
+			let opened = aggregate_commitment(&GENESIS, *p, *r, *attempt, &ME.0, result, quality, &salt.0);
 			if state.commitment != Some(opened) {
 				return Err(refused("WrongReveal"));
 			}

@@ -26,11 +26,14 @@ pub struct UpdateState {
 }
 
 /// The aggregate that this worker computed for one committee of a round.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AggregateState {
 	/// Artifact hash of the next weights.
 	pub result: ArtifactHash,
+	/// Quality of each included update in canonical order, per cent.
+	#[serde(with = "super::hex_bytes")]
+	pub quality: Vec<u8>,
 	/// What hides it until the reveal.
 	pub salt: H256,
 }
@@ -111,7 +114,7 @@ impl JournalState {
 				entries.push(Entry::UpdateReady { programme, round, update: update.clone() });
 			}
 			for (attempt, aggregate) in &state.aggregates {
-				let (attempt, aggregate) = (*attempt, *aggregate);
+				let (attempt, aggregate) = (*attempt, aggregate.clone());
 				entries.push(Entry::AggregateReady { programme, round, attempt, aggregate });
 			}
 		}

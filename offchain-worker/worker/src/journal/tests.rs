@@ -33,7 +33,7 @@ fn some_entries() -> Vec<Entry> {
 			programme: 0,
 			round: 3,
 			attempt: 0,
-			aggregate: AggregateState { result: hash(5), salt: hash(6) },
+			aggregate: AggregateState { result: hash(5), quality: vec![100, 0], salt: hash(6) },
 		},
 		Entry::Sent(sent("aggregate:0:3:0")),
 	]
@@ -155,7 +155,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
 			update: update(n)
 		}),
 		(0..3u32, 0..3u32, 0..3u32, any::<u8>()).prop_map(|(programme, round, attempt, n)| {
-			let aggregate = AggregateState { result: hash(n), salt: hash(n ^ 1) };
+			let aggregate = AggregateState { result: hash(n), quality: vec![n; 3], salt: hash(n ^ 1) };
 			Entry::AggregateReady { programme, round, attempt, aggregate }
 		}),
 		key.clone().prop_map(|key| Entry::Sent(sent(key))),

@@ -11,7 +11,8 @@ use crate::{
 	journal::JournalState,
 };
 use cairn_primitives::{
-	views::{Phase, ProgrammeState},
+	round::quality_digest,
+	views::{MemberInfo, Phase, ProgrammeState},
 	ArtifactHash, DeviceState, ProgrammeId, RoundIndex, H256,
 };
 use serde::{Deserialize, Serialize};
@@ -130,6 +131,13 @@ pub enum Action {
 		/// The round.
 		at: At,
 	},
+	/// Dispute the result that the committee agreed on: this worker computed another.
+	Challenge {
+		/// The round.
+		at: At,
+		/// What it computed.
+		claimed: ArtifactHash,
+	},
 	/// Move a round on whose deadline has passed.
 	Advance {
 		/// The round.
@@ -175,6 +183,7 @@ impl Action {
 			Self::Aggregate { at } => place("aggregate", at),
 			Self::CommitAggregate { at } => place("commit-aggregate", at),
 			Self::Reveal { at } => place("reveal", at),
+			Self::Challenge { at, .. } => place("challenge", at),
 			Self::Advance { at, phase } => place("advance", at) + &format!(":{phase:?}"),
 			Self::Resume { programme } => format!("resume:{programme}"),
 			Self::Fetch { artifact, .. } => format!("fetch:{artifact:?}"),
@@ -292,6 +301,15 @@ pub fn plan(
 	actions
 }
 
+/// What this worker has done on the committee that is at work in a round: the audit's once the result is disputed.
+fn seat<'a>(round: &'a Round, me: &AccountId32) -> Option<&'a MemberInfo<AccountId32>> {
+	let committee = match (&round.challenge, round.phase) {
+		(Some(challenge), Phase::AuditAggregate | Phase::AuditReveal) => &challenge.committee,
+		_ => &round.committee,
+	};
+	committee.iter().find(|m| m.account == *me)
+}
+
 fn plan_round(
 	view: &ChainView,
 	programme: &ProgrammeView,
@@ -304,7 +322,7 @@ fn plan_round(
 	let at = At { programme: programme.info.id, round: round.index, attempt: round.attempt };
 	// A call made now gets into the next block at the earliest, and the deadline's block still takes it.
 	let over = round.deadline.is_some_and(|deadline| view.best >= deadline);
-	let member = round.committee.iter().find(|m| m.account == view.me);
+	let member = seat(round, &view.me);
 	let aggregates = duties.aggregator && !over;
 	match round.phase {
 		Phase::Commit => {
@@ -324,7 +342,8 @@ fn plan_round(
 				actions.push(Action::Vote { at });
 			}
 		},
-		Phase::Aggregate => {
+		// An audit does once more what the committee did: from the same updates, under another number.
+		Phase::Aggregate | Phase::AuditAggregate => {
 			if aggregates && member.is_some_and(|m| !m.committed) {
 				match journal.aggregate(at.programme, at.round, at.attempt) {
 					Some(_) => actions.push(Action::CommitAggregate { at }),
@@ -332,10 +351,19 @@ fn plan_round(
 				}
 			}
 		},
-		Phase::Reveal => {
+		Phase::Reveal | Phase::AuditReveal => {
 			let due = member.is_some_and(|m| m.committed && m.revealed.is_none());
 			if aggregates && due && journal.aggregate(at.programme, at.round, at.attempt).is_some() {
 				actions.push(Action::Reveal { at });
+			}
+		},
+		Phase::Challenge => {
+			let mine = journal.aggregate(at.programme, at.round, at.attempt);
+			let disputed = mine.filter(|own| {
+				round.result != Some(own.result) || round.quality != Some(quality_digest(&own.quality))
+			});
+			if let Some(own) = disputed.filter(|_| aggregates) {
+				actions.push(Action::Challenge { at, claimed: own.result });
 			}
 		},
 		Phase::Finalised | Phase::Failed => return,
@@ -455,10 +483,10 @@ pub fn notices(view: &ChainView, journal: &JournalState, duties: &Duties) -> Vec
 				notices.push(Notice::ForeignCommit(id, round.index));
 			}
 		}
-		if let Some(member) = round.committee.iter().find(|m| m.account == view.me) {
+		if let Some(member) = seat(round, &view.me) {
 			if !duties.aggregator {
 				notices.push(Notice::DrawnWithoutRole(id));
-			} else if round.phase == Phase::Reveal
+			} else if matches!(round.phase, Phase::Reveal | Phase::AuditReveal)
 				&& member.committed
 				&& member.revealed.is_none()
 				&& journal.aggregate(id, round.index, round.attempt).is_none()

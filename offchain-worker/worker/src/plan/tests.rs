@@ -65,7 +65,7 @@ pub(crate) fn programme() -> Programme {
 }
 
 pub(crate) fn member(account: AccountId32) -> MemberInfo<AccountId32> {
-	MemberInfo { account, bitmap: None, committed: false, revealed: None, outcome: None }
+	MemberInfo { account, bitmap: None, committed: false, revealed: None, quality: None, outcome: None }
 }
 
 pub(crate) fn commit(index: u32, producer: AccountId32, artifact: H256) -> CommitInfo<AccountId32> {
@@ -88,6 +88,8 @@ pub(crate) fn round(phase: Phase) -> Round {
 		committee: if drawn { vec![member(OTHER), member(ME)] } else { Vec::new() },
 		included: if matches!(phase, Phase::Aggregate | Phase::Reveal) { vec![1] } else { Vec::new() },
 		result: None,
+		quality: None,
+		challenge: None,
 		result_record: None,
 		updates: None,
 		failure: None,
@@ -146,7 +148,7 @@ fn with_update() -> JournalState {
 
 fn with_aggregate(attempt: u32) -> JournalState {
 	let mut journal = JournalState::default();
-	let aggregate = AggregateState { result: H256([60; 32]), salt: H256([61; 32]) };
+	let aggregate = AggregateState { result: H256([60; 32]), quality: vec![100], salt: H256([61; 32]) };
 	journal.apply(Entry::AggregateReady { programme: 0, round: 3, attempt, aggregate });
 	journal
 }

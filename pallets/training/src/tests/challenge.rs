@@ -236,7 +236,7 @@ fn overturned_result_is_replaced_and_costs_those_who_agreed_on_it() {
 		expected.extend(panel.iter().map(|m| (m.clone(), FaultKind::Overturned, 25)));
 		assert_eq!(slashes(), expected);
 		for member in &panel {
-			assert!(Rewards::reward_info(0, member).points % 100 == 0);
+			assert!(Rewards::reward_info(0, member).points.is_multiple_of(100));
 		}
 		assert_eq!(Rewards::reward_info(0, &auditors[0]).points % 100, 4);
 	});

@@ -181,8 +181,9 @@ fn populate(storage: Storage, accounts: &[AccountId], records: u64) -> Result<St
 			Balances::mint_into(account, ENDOWMENT).map_err(refused("an account cannot be endowed"))?;
 		}
 		let owner = accounts.first().context("there is no account")?;
-		let deposits = <Runtime as pallet_hardware::Config>::SiteDeposit::get()
-			+ <Runtime as pallet_hardware::Config>::DeviceDeposit::get() * accounts.len() as Balance;
+		let site: Balance = <Runtime as pallet_hardware::Config>::SiteDeposit::get();
+		let device: Balance = <Runtime as pallet_hardware::Config>::DeviceDeposit::get();
+		let deposits = site + device * accounts.len() as Balance;
 		Balances::mint_into(owner, deposits).map_err(refused("the site's owner cannot be endowed"))?;
 		register(owner, accounts).map_err(refused("a device cannot be registered"))?;
 		extend_ledger(owner, records);
@@ -200,7 +201,7 @@ fn register(owner: &AccountId, accounts: &[AccountId]) -> Result<(), sp_runtime:
 		signed(),
 		name.try_into().unwrap_or_default(),
 		region.try_into().unwrap_or_default(),
-		EnergySource::Solar,
+		EnergySource::Renewable,
 	)?;
 	for account in accounts {
 		let device = pallet_hardware::DeviceCount::<Runtime>::get();

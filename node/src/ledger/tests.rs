@@ -1,0 +1,193 @@
+#![allow(clippy::unwrap_used)]
+
+use super::{indexer::catch_up, mock::*, *};
+use sp_core::offchain::testing::TestPersistentOffchainDB;
+
+type Db = TestPersistentOffchainDB;
+
+/// A ledger of 20 rounds of 5 updates, in a node that has indexed this many of its 21 batches.
+fn node(indexed: usize) -> (MockLedger, Ledger<Db>, Db) {
+	let mock = MockLedger::new(20, 5);
+	let mut db = Db::new();
+	mock.store(&mut db);
+	let mut ledger = Ledger::new(db.clone());
+	catch_up(&mut ledger, &mock.at(indexed)).unwrap();
+	(mock, ledger, db)
+}
+
+fn damage(mock: &MockLedger, db: &mut Db, batch: usize, change: impl FnOnce(&mut Vec<u8>)) {
+	let (key, mut value) = mock.entry(batch);
+	change(&mut value);
+	db.set(STORAGE_PREFIX, &key, &value);
+}
+
+fn damaged(mock: &MockLedger, batch: usize) -> ReadError<std::convert::Infallible> {
+	let Batch { root, block: number, .. } = mock.batches[batch];
+	ReadError::Damaged { batch: batch as u64, root, number }
+}
+
+fn missing(mock: &MockLedger, batch: usize) -> ReadError<std::convert::Infallible> {
+	let Batch { root, block: number, .. } = mock.batches[batch];
+	ReadError::Missing { batch: batch as u64, root, number }
+}
+
+#[test]
+fn every_record_is_read_by_number_and_by_artifact_whether_indexed_or_not() {
+	for indexed in [0, 1, 10, 21] {
+		let (mock, ledger, _) = node(indexed);
+		let state = mock.best();
+		for (id, record) in (0..).zip(&mock.records) {
+			assert_eq!(ledger.record(&state, id).unwrap().as_ref(), Some(record));
+			assert_eq!(ledger.record_of(&state, &record.artifact).unwrap(), Some(id), "{indexed}");
+		}
+		let beyond = mock.records.len() as u64;
+		assert_eq!(ledger.record(&state, beyond).unwrap(), None);
+		assert_eq!(ledger.record_of(&state, &artifact(beyond)).unwrap(), None);
+	}
+}
+
+#[test]
+fn record_is_there_from_the_block_that_appended_it() {
+	let (mock, ledger, _) = node(21);
+	// Record 8 is the first update of the second round, batch 2.
+	for (batches, found) in [(2, None), (3, Some(8))] {
+		let state = mock.at(batches);
+		assert_eq!(ledger.record_of(&state, &artifact(8)).unwrap(), found);
+		assert_eq!(ledger.record(&state, 8).unwrap().is_some(), found.is_some());
+		assert_eq!(ledger.lineage(&state, 8, 10).unwrap().is_some(), found.is_some());
+	}
+}
+
+#[test]
+fn lineage_in_pages_of_any_size_is_the_same_walk() {
+	let (mock, ledger, _) = node(21);
+	let state = mock.best();
+	let last = mock.records.len() as u64 - 1;
+	// All but the configuration, which is nobody's parent.
+	let whole: Vec<_> = (1..=last).rev().collect();
+	for size in [0, 1, 2, 7, 100, 1_000] {
+		let (mut read, mut from) = (Vec::new(), Some(last));
+		while let Some(id) = from {
+			let page = ledger.lineage(&state, id, size).unwrap().unwrap();
+			assert!(page.records.len() <= size.max(1) as usize);
+			assert!(page.records.iter().all(|r| r.record == mock.records[r.id as usize]));
+			read.extend(page.records.iter().map(|r| r.id));
+			from = page.next;
+		}
+		assert_eq!(read, whole, "pages of {size}");
+	}
+	assert_eq!(ledger.lineage(&state, last + 1, 1).unwrap(), None);
+}
+
+#[test]
+fn records_of_a_device_and_of_an_account_are_its_updates_newest_first() {
+	let (mock, ledger, _) = node(21);
+	let updates: Vec<_> = (0..mock.records.len() as u64)
+		.rev()
+		.filter(|id| mock.records[*id as usize].kind == RecordKind::Update)
+		.collect();
+	let account = producer();
+	for owner in [Owner::Device(DEVICE), Owner::Account(&account)] {
+		let page = ledger.records_of(&mock.best(), owner, None, 1_000).unwrap();
+		assert_eq!(page.records.iter().map(|r| r.id).collect::<Vec<_>>(), updates);
+		let page = ledger.records_of(&mock.best(), owner, Some(updates[3]), 2).unwrap();
+		assert_eq!(page.records.iter().map(|r| r.id).collect::<Vec<_>>(), updates[3..5]);
+		assert_eq!(page.next, Some(updates[5]));
+		// An older block knows only its own.
+		let page = ledger.records_of(&mock.at(2), owner, None, 1_000).unwrap();
+		assert_eq!(page.records.iter().map(|r| r.id).collect::<Vec<_>>(), [6, 5, 4, 3, 2]);
+	}
+	let page = ledger.records_of(&mock.best(), Owner::Device(99), None, 10).unwrap();
+	assert_eq!((page.records.len(), page.next), (0, None));
+}
+
+#[test]
+fn proof_of_any_record_leads_to_its_blocks_root() {
+	let (mock, ledger, _) = node(21);
+	for (id, record) in (0..).zip(&mock.records) {
+		let proof = ledger.prove(&mock.best(), id).unwrap().unwrap();
+		assert_eq!((proof.id, &proof.record), (id, record));
+		let batch = mock.batches.iter().find(|b| b.contains(id)).unwrap();
+		assert_eq!(proof.block_root(), Some(ledger::root([batch.root])));
+	}
+	assert_eq!(ledger.prove(&mock.best(), 10_000).unwrap(), None);
+}
+
+#[test]
+fn damaged_records_are_an_error_wherever_they_are_read() {
+	let changes: [fn(&mut Vec<u8>); 4] = [
+		|bytes| bytes[40] ^= 1,
+		|bytes| bytes.truncate(50),
+		|bytes| bytes.push(0),
+		|bytes| *bytes = codec::Encode::encode(&Vec::<Record>::new()),
+	];
+	for change in changes {
+		let (mock, ledger, mut db) = node(21);
+		damage(&mock, &mut db, 5, change);
+		let state = mock.best();
+		let id = mock.batches[5].first;
+		assert_eq!(ledger.record(&state, id), Err(damaged(&mock, 5)));
+		assert_eq!(ledger.prove(&state, id), Err(damaged(&mock, 5)));
+		assert_eq!(ledger.record_of(&state, &artifact(id)), Err(damaged(&mock, 5)));
+		assert_eq!(ledger.lineage(&state, id + 8, 100), Err(damaged(&mock, 5)));
+		// What lies elsewhere is still there.
+		assert!(ledger.record(&state, id - 1).unwrap().is_some());
+		assert_eq!(ledger.record_of(&state, &artifact(id - 1)), Ok(Some(id - 1)));
+	}
+}
+
+#[test]
+fn records_of_a_block_that_was_not_executed_are_missing_and_not_unknown() {
+	let mock = MockLedger::new(20, 5);
+	let mut db = Db::new();
+	mock.store(&mut db);
+	db.remove(STORAGE_PREFIX, &mock.entry(5).0);
+	let mut ledger = Ledger::new(db);
+	assert_eq!(catch_up(&mut ledger, &mock.best()), Ok(21));
+	let state = mock.best();
+	let id = mock.batches[5].first;
+	assert_eq!(ledger.index.gap(), Some(5));
+	assert_eq!(ledger.record(&state, id), Err(missing(&mock, 5)));
+	// It may well be one of those that are missing.
+	assert_eq!(ledger.record_of(&state, &artifact(id)), Err(missing(&mock, 5)));
+	assert_eq!(ledger.record_of(&mock.at(5), &artifact(id)), Ok(None));
+	assert_eq!(ledger.record_of(&state, &artifact(id + 8)), Ok(Some(id + 8)));
+	// State has what the weights are.
+	let weights = id + 5;
+	assert_eq!(ledger.record_of(&state, &artifact(weights)), Ok(Some(weights)));
+}
+
+#[test]
+fn index_that_names_another_record_is_an_error() {
+	let (mock, mut ledger, _) = node(21);
+	let wrong = H256::repeat_byte(9);
+	let record = Record { artifact: wrong, ..mock.records[3].clone() };
+	ledger.index.add(21, &Batch { first: 3, count: 1, ..mock.batches[1].clone() }, Some(&[record]));
+	assert_eq!(
+		ledger.record_of(&mock.best(), &wrong),
+		Err(ReadError::Misleading { artifact: wrong, record: 3 })
+	);
+}
+
+#[test]
+fn index_that_is_far_behind_says_so_instead_of_finding_nothing() {
+	let mock = MockLedger::new(100, 1);
+	let mut db = Db::new();
+	mock.store(&mut db);
+	let mut ledger = Ledger::new(db);
+	catch_up(&mut ledger, &mock.at(10)).unwrap();
+	let unknown = H256::repeat_byte(9);
+	assert_eq!(ledger.record_of(&mock.best(), &unknown), Err(ReadError::Behind { indexed: 10, count: 101 }));
+	assert_eq!(ledger.record_of(&mock.at(70), &unknown), Ok(None));
+	// Weights are in state and need no index.
+	assert_eq!(ledger.record_of(&mock.best(), &artifact(201)), Ok(Some(201)));
+}
+
+#[test]
+fn catching_up_goes_on_where_it_stopped_and_an_older_state_changes_nothing() {
+	let (mock, mut ledger, _) = node(7);
+	assert_eq!(catch_up(&mut ledger, &mock.at(7)), Ok(0));
+	assert_eq!(catch_up(&mut ledger, &mock.at(3)), Ok(0));
+	assert_eq!(catch_up(&mut ledger, &mock.at(9)), Ok(2));
+	assert_eq!(ledger.index.next_batch(), 9);
+}
