@@ -92,7 +92,7 @@ impl<S: OffchainStorage> Index<S> {
 		let mut lists = BTreeMap::<Owner, Vec<RecordId>>::new();
 		for (record, number) in records.unwrap_or_default().iter().zip(batch.first..) {
 			let artifact = Key::Artifact(&record.artifact);
-			if !self.get::<RecordId>(&artifact).is_some_and(|first| first <= number) {
+			if self.get::<RecordId>(&artifact).is_none_or(|first| first > number) {
 				self.set(&artifact, &number);
 			}
 			let owners = [record.device.map(Owner::Device), record.producer.as_ref().map(Owner::Account)];
@@ -163,7 +163,7 @@ impl<'a, S: OffchainStorage> List<'a, S> {
 
 	fn get(&mut self, place: u64) -> Option<RecordId> {
 		let wanted = place / PAGE;
-		if !self.page.as_ref().is_some_and(|(page, _)| *page == wanted) {
+		if self.page.as_ref().is_none_or(|(page, _)| *page != wanted) {
 			self.page = Some((wanted, self.load(wanted)));
 		}
 		self.page.as_ref().and_then(|(_, entries)| entries.get((place % PAGE) as usize).copied())

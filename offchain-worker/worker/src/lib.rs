@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod base;
+pub mod benchmark;
 pub mod chain;
 pub mod cli;
 pub mod config;

@@ -16,7 +16,8 @@ pub struct TrainJob {
 	pub seed: u64,
 	/// The most samples the programme lets an update declare.
 	pub max_samples: u32,
-	/// The most local steps the programme lets an update declare.
+	/// The most local steps to take: what the programme lets an update declare, or what a device of this speed is asked
+	/// for.
 	pub max_local_steps: u32,
 }
 
@@ -49,6 +50,14 @@ pub type Progress<'a> = &'a mut dyn FnMut(u32, u32, f32) -> ControlFlow<()>;
 
 /// Trains one round. Blocks.
 pub trait Trainer: Send + Sync {
+	/// The local steps that configuration and programme ask of a device of full speed.
+	///
+	/// # Errors
+	/// When the configuration cannot be read.
+	fn local_steps(&self, job: &TrainJob) -> Result<u32, TrainerError> {
+		Ok(job.max_local_steps)
+	}
+
 	/// Runs the local steps of one round.
 	///
 	/// # Errors
@@ -75,6 +84,12 @@ impl LibtorchTrainer {
 }
 
 impl Trainer for LibtorchTrainer {
+	fn local_steps(&self, job: &TrainJob) -> Result<u32, TrainerError> {
+		let config = TrainingConfig::from_artifact(&job.config);
+		let config = config.map_err(|e| TrainerError::Failed(e.to_string()))?;
+		Ok(config.local_steps.min(job.max_local_steps))
+	}
+
 	fn train(&self, job: &TrainJob, progress: Progress<'_>) -> Result<LocalUpdate, TrainerError> {
 		let failed = |e: &dyn std::fmt::Display| TrainerError::Failed(e.to_string());
 		let config = TrainingConfig::from_artifact(&job.config).map_err(|e| failed(&e))?;
@@ -86,7 +101,7 @@ impl Trainer for LibtorchTrainer {
 				job.max_samples
 			)));
 		}
-		// The programme's ceiling binds even when the configuration asks for more.
+		// The ceiling binds even when the configuration asks for more.
 		let local_steps = config.local_steps.min(job.max_local_steps);
 		let run = LocalRun { seed: job.seed, local_steps, device: self.device };
 		let mut report = |step: u32, loss: f32| progress(step, local_steps, loss);

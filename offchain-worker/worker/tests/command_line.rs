@@ -86,6 +86,9 @@ fn wrong_usage_ends_with_code_2_and_says_what_is_right() {
 		(vec!["evaluate", "--weights", "0x12"], "64 hexadecimal digits"),
 		(vec!["register", "--site", "1", "--site-name", "x"], "cannot be used with"),
 		(vec!["register", "--aggregator", "--bond", "lots"], "not an amount"),
+		(vec!["register", "--image", "0x12"], "64 hexadecimal digits"),
+		(vec!["attest", "--judge", "--measure-only"], "cannot be used with"),
+		(vec!["attest", "--seconds", "0"], "1..=600"),
 	] {
 		let (code, _, stderr) = base.run(&args);
 		assert_eq!(code, 2, "{args:?}: {stderr}");
@@ -104,6 +107,16 @@ fn settings_file_that_is_not_understood_ends_with_code_2_and_names_the_line() {
 		stderr.contains("worker.toml") && stderr.contains("line 2") && stderr.contains("nodes"),
 		"{stderr}"
 	);
+}
+
+#[test]
+fn speed_is_measured_without_keys_or_a_chain() {
+	let shown = Base::new().ok(&["--json", "attest", "--measure-only", "--seconds", "1"]);
+	let result: Value = serde_json::from_str(shown.lines().last().unwrap()).unwrap();
+	for measure in ["flops", "bandwidth"] {
+		assert!(result["speed"][measure].as_u64().unwrap() > 0, "{result}");
+	}
+	assert!(result["measurement"]["productMs"].as_u64().unwrap() >= 1_000, "{result}");
 }
 
 #[test]

@@ -21,12 +21,12 @@ use sp_runtime::Perbill;
 /// The most updates a round takes.
 const MAX_UPDATES: u32 = 1_024;
 
-/// A minute to run the benchmark, whose two parts take a dozen seconds each.
-const MEASUREMENT_WINDOW: BlockNumber = 20;
+/// Two minutes to run the benchmark, whose two parts take a dozen seconds each, and to deliver what it showed.
+const MEASUREMENT_WINDOW: BlockNumber = 40;
 /// Ten minutes for attesters to run it again, on a tenth of the device's speed.
 const STATEMENT_WINDOW: BlockNumber = blocks(10 * MINUTES, 40);
 /// What a device that is busy or switched off has to answer a re-check in.
-const RECHECK_WINDOW: BlockNumber = blocks(12 * HOURS, 120);
+const RECHECK_WINDOW: BlockNumber = blocks(12 * HOURS, 160);
 
 parameter_types! {
 	pub const RewardsPalletId: PalletId = PalletId(*b"crn/rwds");

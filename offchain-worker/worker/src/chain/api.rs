@@ -2,7 +2,7 @@
 
 use super::{Chain, ChainError, RpcError};
 use cairn_primitives::{
-	views::{DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo},
+	views::{AttestersInfo, ChallengeInfo, DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo, MAX_PAGE},
 	DeviceId, ProgrammeId, RoundIndex, H256,
 };
 use codec::{DecodeAll, Encode};
@@ -14,6 +14,10 @@ pub type Programme = ProgrammeInfo<AccountId32, u128>;
 pub type Round = RoundInfo<AccountId32, u32>;
 /// A device on this chain.
 pub type Device = DeviceInfo<AccountId32>;
+/// A request for attestation on this chain.
+pub type Challenge = ChallengeInfo<AccountId32, u32>;
+/// The attesters of this chain.
+pub type Attesters = AttestersInfo<AccountId32>;
 /// Rewards on this chain.
 pub type Rewards = RewardInfo<u128>;
 
@@ -135,6 +139,59 @@ impl Chain {
 		at: Option<H256>,
 	) -> Result<Option<Device>, ChainError> {
 		self.call("HardwareApi_device_of_network_key", key, at).await
+	}
+
+	/// The attesters.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn attesters(&self, at: Option<H256>) -> Result<Attesters, ChainError> {
+		self.call("HardwareApi_attesters", (), at).await
+	}
+
+	/// A device's request for attestation that is under way.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn open_challenge(
+		&self,
+		device: DeviceId,
+		at: Option<H256>,
+	) -> Result<Option<Challenge>, ChainError> {
+		self.call("HardwareApi_open_challenge", device, at).await
+	}
+
+	/// All requests that have a measurement and wait for attesters.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn challenges_to_judge(&self, at: Option<H256>) -> Result<Vec<Challenge>, ChainError> {
+		let mut all = Vec::<Challenge>::new();
+		loop {
+			let after = all.last().map(|challenge| challenge.device);
+			let page: Vec<Challenge> =
+				self.call("HardwareApi_challenges_to_judge", (after, MAX_PAGE), at).await?;
+			if page.is_empty() {
+				return Ok(all);
+			}
+			all.extend(page);
+		}
+	}
+
+	/// The local steps a device is asked for where one of full speed is asked for `max`.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn local_steps(&self, device: DeviceId, max: u32, at: Option<H256>) -> Result<u32, ChainError> {
+		self.call("HardwareApi_local_steps", (device, max), at).await
+	}
+
+	/// Whether nobody has drawn devices for re-checks in this epoch yet.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn recheck_is_due(&self, at: Option<H256>) -> Result<bool, ChainError> {
+		self.call("HardwareApi_recheck_is_due", (), at).await
 	}
 
 	/// What an account earned in a programme.

@@ -1,6 +1,9 @@
 //! The calls the worker makes, encoded by the metadata the node has at run time.
 
-use cairn_primitives::{ArtifactHash, DeviceClass, EnergySource, ProgrammeId, RoundIndex, SiteId, H256};
+use cairn_primitives::{
+	hardware::{Measurement, Speed},
+	ArtifactHash, DeviceClass, DeviceId, EnergySource, ProgrammeId, RoundIndex, SiteId, H256,
+};
 use subxt::{
 	dynamic::{self, Value},
 	ext::scale_value::Composite,
@@ -38,6 +41,39 @@ pub enum Call {
 		/// Its signature over the account.
 		proof: [u8; 64],
 	},
+	/// `Hardware.describe_device`
+	DescribeDevice {
+		/// The device.
+		device: DeviceId,
+		/// Who made it.
+		vendor: Vec<u8>,
+		/// Which model it is.
+		model: Vec<u8>,
+		/// Memory, MiB.
+		memory_mib: u32,
+		/// Hash of the software image it runs.
+		image: Option<H256>,
+	},
+	/// `Hardware.request_attestation`
+	RequestAttestation,
+	/// `Hardware.submit_measurement`
+	SubmitMeasurement {
+		/// The seed of the benchmark.
+		nonce: H256,
+		/// What it showed.
+		measurement: Measurement,
+	},
+	/// `Hardware.attest`
+	Attest {
+		/// The device.
+		device: DeviceId,
+		/// The seed of the benchmark.
+		nonce: H256,
+		/// The speed to vouch for; `None` for a false measurement.
+		statement: Option<Speed>,
+	},
+	/// `Hardware.recheck`
+	Recheck,
 	/// `Rewards.bond`
 	Bond {
 		/// Plancks.
@@ -127,6 +163,13 @@ fn number(n: u32) -> Value {
 	Value::u128(n.into())
 }
 
+fn option(value: Option<Value>) -> Value {
+	match value {
+		Some(value) => Value::unnamed_variant("Some", [value]),
+		None => Value::unnamed_variant("None", []),
+	}
+}
+
 fn unit<T: std::fmt::Debug>(variant: &T) -> Value {
 	// The unit variants of cairn-primitives have the same names in the metadata.
 	Value::unnamed_variant(format!("{variant:?}"), [])
@@ -139,6 +182,11 @@ impl Call {
 			Self::RegisterSite { .. } => ("Hardware", "register_site"),
 			Self::RegisterDevice { .. } => ("Hardware", "register_device"),
 			Self::ActivateDevice { .. } => ("Hardware", "activate_device"),
+			Self::DescribeDevice { .. } => ("Hardware", "describe_device"),
+			Self::RequestAttestation => ("Hardware", "request_attestation"),
+			Self::SubmitMeasurement { .. } => ("Hardware", "submit_measurement"),
+			Self::Attest { .. } => ("Hardware", "attest"),
+			Self::Recheck => ("Hardware", "recheck"),
 			Self::Bond { .. } => ("Rewards", "bond"),
 			Self::Fund { .. } => ("Rewards", "fund"),
 			Self::Claim { .. } => ("Rewards", "claim"),
@@ -167,7 +215,33 @@ impl Call {
 			Self::Bond { amount } => vec![Value::u128(*amount)],
 			Self::Fund { programme, amount } => vec![number(*programme), Value::u128(*amount)],
 			Self::Claim { programme } | Self::Advance { programme } => vec![number(*programme)],
-			Self::EnlistAggregator => Vec::new(),
+			Self::EnlistAggregator | Self::RequestAttestation | Self::Recheck => Vec::new(),
+			Self::DescribeDevice { device, vendor, model, memory_mib, image } => vec![
+				number(*device),
+				Value::from_bytes(vendor),
+				Value::from_bytes(model),
+				number(*memory_mib),
+				option(image.map(Value::from_bytes)),
+			],
+			Self::SubmitMeasurement { nonce, measurement } => vec![
+				Value::from_bytes(nonce),
+				Value::named_composite([
+					("products", number(measurement.products)),
+					("product_ms", number(measurement.product_ms)),
+					("sweeps", number(measurement.sweeps)),
+					("sweep_ms", number(measurement.sweep_ms)),
+					("digest", Value::from_bytes(measurement.digest)),
+				]),
+			],
+			Self::Attest { device, nonce, statement } => {
+				let speed = |speed: Speed| {
+					Value::named_composite([
+						("flops", Value::u128(speed.flops.into())),
+						("bandwidth", Value::u128(speed.bandwidth.into())),
+					])
+				};
+				vec![number(*device), Value::from_bytes(nonce), option(statement.map(speed))]
+			},
 			Self::CommitUpdate { programme, round, artifact, samples, local_steps } => vec![
 				number(*programme),
 				number(*round),

@@ -63,6 +63,9 @@ impl Refused {
 				"only the site's owner may register devices there: give the owner's key with --owner-suri"
 			},
 			("Hardware", "UnknownSite") => "there is no site of this number: check --site, or use --site-name",
+			("Hardware", "ImplausibleMeasurement") => {
+				"the benchmark's parts took too small a share of the time the chain saw pass: run it for longer, with --seconds"
+			},
 			("Rewards", "NothingToClaim") => {
 				"nothing is claimable yet; rewards come with finalised rounds (`cairn-worker status` shows them)"
 			},

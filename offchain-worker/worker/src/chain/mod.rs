@@ -10,7 +10,7 @@ pub mod submit;
 #[cfg(test)]
 mod tests;
 
-pub use api::{Device, Programme, Round};
+pub use api::{Attesters, Challenge, Device, Programme, Round};
 pub use calls::Call;
 pub use errors::Refused;
 pub use heads::{Head, Heads};

@@ -69,6 +69,8 @@ pub enum Command {
 	Keys(KeysCommand),
 	/// Enter this machine into the registry on chain; does only what is missing
 	Register(RegisterArgs),
+	/// Prove on chain how fast this machine is, or judge what others prove
+	Attest(AttestArgs),
 	/// Train and aggregate until stopped
 	Run(RunArgs),
 	/// Show this worker, its programmes and its rewards
@@ -197,6 +199,15 @@ pub struct RegisterArgs {
 	/// Its memory in MiB [default: what the system says]
 	#[arg(long, value_name = "N")]
 	pub memory_mib: Option<u32>,
+	/// Who made it, up to 32 bytes; another vendor than before ends what was attested
+	#[arg(long, value_name = "NAME")]
+	pub vendor: Option<String>,
+	/// Which model it is, up to 64 bytes; another model than before ends what was attested
+	#[arg(long, value_name = "NAME")]
+	pub model: Option<String>,
+	/// BLAKE3-256 hash of the software image it runs
+	#[arg(long, value_name = "HASH", value_parser = parse_hash)]
+	pub image: Option<H256>,
 	/// Secret of the site's owner, if that is another account than this worker's
 	#[arg(long, value_name = "SURI|FILE", env = "CAIRN_OWNER_SURI", hide_env_values = true)]
 	pub owner_suri: Option<String>,
@@ -206,6 +217,31 @@ pub struct RegisterArgs {
 	/// Bond in CRN, in all [default: the least that the chain takes]
 	#[arg(long, value_name = "CRN", value_parser = parse_amount, requires = "aggregator")]
 	pub bond: Option<u128>,
+}
+
+/// Attestation.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  Let attesters measure this machine:     cairn-worker attest
+  See what the benchmark shows, only:     cairn-worker attest --measure-only
+  Judge other machines, as an attester:   cairn-worker attest --judge
+
+Keep the machine idle meanwhile: what runs beside the benchmark makes it slower. An attester runs the same work again and
+needs a machine that does it in the time that the chain gives, ten minutes for what took the device half of one.")]
+pub struct AttestArgs {
+	/// Judge other machines' measurements until stopped; only for attesters that governance named
+	#[arg(long, conflicts_with = "measure_only")]
+	pub judge: bool,
+	/// Only run the benchmark and print what it shows; no chain is needed
+	#[arg(long)]
+	pub measure_only: bool,
+	/// Seconds for each of the two parts of the benchmark, at least; longer when the chain is slow
+	#[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=600), conflicts_with = "judge")]
+	pub seconds: u32,
+	/// Threads [default: all cores]
+	#[arg(long, value_name = "N", env = "CAIRN_THREADS")]
+	pub threads: Option<NonZeroU16>,
 }
 
 /// The data to train or evaluate on.

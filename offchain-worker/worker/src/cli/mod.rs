@@ -2,6 +2,7 @@
 
 pub mod args;
 mod artifacts;
+mod attest;
 mod data;
 mod keys;
 mod programme;
@@ -131,6 +132,7 @@ async fn dispatch(app: &App, command: Command) -> Result<(), CliError> {
 	match command {
 		Command::Keys(command) => keys::run(app, command),
 		Command::Register(args) => register::run(app, args).await,
+		Command::Attest(args) => attest::run(app, args).await,
 		Command::Run(args) => run::run(app, args).await,
 		Command::Status => status::status(app).await,
 		Command::Claim(args) => status::claim(app, &args).await,

@@ -2,7 +2,7 @@
 
 use super::{args::RegisterArgs, App, CliError};
 use crate::{
-	chain::{Call, Chain, Heads, Landed, SubmitError, Submitter},
+	chain::{Call, Chain, Device, Heads, Landed, SubmitError, Submitter},
 	journal::NoLog,
 	keys::{account_from_suri, Keys},
 	output::Output,
@@ -139,6 +139,7 @@ impl Registration<'_> {
 				"the device is not in the registry although its registration landed: try again".into(),
 			)
 		})?;
+		self.describe(&device).await?;
 		let bound = device.network_key == Some(self.keys.network_key());
 		match device.state {
 			DeviceState::Active if bound => {
@@ -149,7 +150,7 @@ impl Registration<'_> {
 				Ok(())
 			},
 			DeviceState::Suspended => Err(CliError::Failed(format!(
-				"device {} is suspended: it can take part again once governance reinstates it",
+				"device {} is suspended. If it missed a re-check, `cairn-worker attest` brings it back; otherwise governance has to reinstate it",
 				device.id
 			))),
 			DeviceState::Retired => {
@@ -167,6 +168,33 @@ impl Registration<'_> {
 				self.send(&self.worker, &call).await.map(drop)
 			},
 		}
+	}
+
+	/// Says what the machine is, where the flags say something else than the chain.
+	async fn describe(&self, device: &Device) -> Result<(), CliError> {
+		let said = |flag: &str, given: &Option<String>, most: usize, known: &[u8]| match given {
+			Some(text) if text.len() > most => {
+				Err(CliError::Usage(format!("{flag} `{text}` has {} bytes: give at most {most}", text.len())))
+			},
+			Some(text) => Ok(text.as_bytes().to_vec()),
+			None => Ok(known.to_vec()),
+		};
+		let vendor = said("--vendor", &self.args.vendor, 32, &device.vendor)?;
+		let model = said("--model", &self.args.model, 64, &device.model)?;
+		let memory_mib = self.args.memory_mib.unwrap_or(device.memory_mib);
+		let image = self.args.image.or(device.image);
+		if (&vendor, &model, memory_mib, image)
+			== (&device.vendor, &device.model, device.memory_mib, device.image)
+		{
+			return Ok(());
+		}
+		if matches!(device.state, DeviceState::Retired) {
+			// What follows says so.
+			return Ok(());
+		}
+		self.say("describe", format!("describing device {}", device.id));
+		let call = Call::DescribeDevice { device: device.id, vendor, model, memory_mib, image };
+		self.send(&self.worker, &call).await.map(drop)
 	}
 
 	async fn bond(&self) -> Result<(), CliError> {

@@ -28,6 +28,8 @@ pub trait Ledger: Send + Sync {
 	async fn device_of(&self, account: &AccountId32) -> Result<Option<Device>, ChainError>;
 	/// The device of a libp2p key.
 	async fn device_of_network_key(&self, key: &[u8; 32]) -> Result<Option<Device>, ChainError>;
+	/// The local steps a device is asked for where one of full speed is asked for `max`.
+	async fn local_steps(&self, id: DeviceId, max: u32) -> Result<u32, ChainError>;
 	/// Who stands ready for committees.
 	async fn aggregators(&self) -> Result<Vec<AccountId32>, ChainError>;
 	/// What this account earned in a programme.
@@ -116,6 +118,10 @@ impl Ledger for LiveLedger {
 
 	async fn device_of_network_key(&self, key: &[u8; 32]) -> Result<Option<Device>, ChainError> {
 		self.chain.device_of_network_key(key, self.at()).await
+	}
+
+	async fn local_steps(&self, id: DeviceId, max: u32) -> Result<u32, ChainError> {
+		self.chain.local_steps(id, max, self.at()).await
 	}
 
 	async fn aggregators(&self) -> Result<Vec<AccountId32>, ChainError> {

@@ -195,6 +195,10 @@ impl Ledger for FakeLedger {
 		Ok(Some(device(DeviceState::Active)))
 	}
 
+	async fn local_steps(&self, _: DeviceId, max: u32) -> Result<u32, ChainError> {
+		Ok(max)
+	}
+
 	async fn device_of_network_key(&self, _: &[u8; 32]) -> Result<Option<Device>, ChainError> {
 		Ok(None)
 	}

@@ -31,14 +31,19 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 	};
 
 	let seed = run_seed(&context.genesis(), at, device, context.seed);
-	let job = TrainJob {
+	let mut job = TrainJob {
 		config,
 		base,
 		seed,
 		max_samples: programme.info.max_samples,
 		max_local_steps: programme.info.max_local_steps,
 	};
-	let fields = json!({ "programme": at.programme, "round": at.round, "base": round.base });
+	// A slower device is asked for less, so that it is done in time.
+	let full = trainer.local_steps(&job).map_err(ActionError::failed)?;
+	job.max_local_steps = context.ledger.local_steps(device, full).await?;
+	let fields = json!({
+		"programme": at.programme, "round": at.round, "base": round.base, "localSteps": job.max_local_steps,
+	});
 	let text = format!("programme {} round {}: training from {}", at.programme, at.round, short(&round.base));
 	context.output.event("round.training", fields, text);
 	let started = Instant::now();

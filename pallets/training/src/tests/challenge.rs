@@ -53,7 +53,7 @@ fn settled() -> cairn_primitives::views::RoundInfo<AccountId32, u64> {
 }
 
 fn slashes() -> Vec<(AccountId32, FaultKind, u128)> {
-	let mut slashes: Vec<_> = Slashes::<Test>::iter().map(|(id, s)| (id, s)).collect();
+	let mut slashes: Vec<_> = Slashes::<Test>::iter().collect();
 	slashes.sort_by_key(|(id, _)| *id);
 	slashes.into_iter().map(|(_, s)| (s.account, s.kind, s.amount)).collect()
 }
