@@ -68,7 +68,8 @@ impl<T: frame_system::Config> WeightInfo for DbCosts<T> {
 	}
 	fn include(u: u32, c: u32) -> Weight {
 		// For each update its commit, the charter, the device and its evidence.
-		cost::<T>(u64::from(c) + 4 * u64::from(u) + 2, 2, 4_000 + 500 * u64::from(u)).saturating_add(bits(u, c))
+		cost::<T>(u64::from(c) + 4 * u64::from(u) + 2, 2, 4_000 + 500 * u64::from(u))
+			.saturating_add(bits(u, c))
 	}
 	fn settle(u: u32, c: u32) -> Weight {
 		// For each update: commit and earnings read, two records, earnings and two removals written. For each member its

@@ -209,13 +209,8 @@ fn upheld_result_is_finalised_and_costs_the_challenger_its_bond() {
 			Some(fault_evidence(&System::block_hash(0), 0, 0, 1, acc(20).as_ref(), &claim, &settled))
 		);
 		System::assert_has_event(
-			Event::ChallengeSettled {
-				programme: 0,
-				round: 0,
-				challenger: acc(20),
-				verdict: Verdict::Upheld,
-			}
-			.into(),
+			Event::ChallengeSettled { programme: 0, round: 0, challenger: acc(20), verdict: Verdict::Upheld }
+				.into(),
 		);
 		assert_eq!(Serving::<Test>::iter().count() + Qualities::<Test>::iter().count(), 0);
 		assert!(Disputes::<Test>::get(0).is_none());

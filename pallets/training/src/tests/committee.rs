@@ -79,9 +79,8 @@ fn draw_takes_all_when_there_are_no_more() {
 #[test]
 fn bond_counts_in_the_draw_up_to_the_cap_and_less_what_a_slash_would_take() {
 	run(|| {
-		let tickets = |n: u8| {
-			Aggregators::<Test>::get().iter().find(|a| a.account == acc(n)).map(|a| a.tickets)
-		};
+		let tickets =
+			|n: u8| Aggregators::<Test>::get().iter().find(|a| a.account == acc(n)).map(|a| a.tickets);
 		let mut amounts = [(6, 99, 1), (7, 149, 2), (8, 200, 4), (9, 5_000, 4)];
 		for (n, bond, expected) in &mut amounts {
 			assert_ok!(Rewards::bond(signed(*n), *bond));
@@ -357,10 +356,7 @@ mod aggregate {
 			assert_noop!(reveal(&members[0], hash(9)), Error::<Test>::CommitmentMismatch);
 			for malformed in [vec![], vec![100; 3], vec![100; 5], vec![101; 4]] {
 				let quality = BoundedVec::truncate_from(malformed);
-				assert_noop!(
-					reveal_with(&members[0], result, quality),
-					Error::<Test>::MalformedQuality
-				);
+				assert_noop!(reveal_with(&members[0], result, quality), Error::<Test>::MalformedQuality);
 			}
 			let other = BoundedVec::truncate_from(vec![99; 4]);
 			assert_noop!(reveal_with(&members[0], result, other), Error::<Test>::CommitmentMismatch);

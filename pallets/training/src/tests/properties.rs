@@ -5,33 +5,94 @@ use cairn_primitives::{bitmap, views::Phase, Schedule, Settings, H256};
 use proptest::prelude::*;
 use sp_runtime::BoundedVec;
 
+/// Each is a hundred acts or so, with all invariants checked after every one of them.
+const CASES: u32 = 96;
+
 #[derive(Clone, Debug)]
 enum Act {
-	Commit { who: u8, round: u32, artifact: u64, samples: u32, steps: u32 },
-	Vote { who: u8, bits: u8 },
-	CommitResult { who: u8, result: u64, quality: u8 },
-	Reveal { who: u8, result: u64, quality: u8 },
+	Commit {
+		who: u8,
+		round: u32,
+		artifact: u64,
+		samples: u32,
+		steps: u32,
+	},
+	Vote {
+		who: u8,
+		bits: u8,
+	},
+	CommitResult {
+		who: u8,
+		result: u64,
+		quality: u8,
+	},
+	Reveal {
+		who: u8,
+		result: u64,
+		quality: u8,
+	},
 	/// A whole committee goes on together, so that rounds get as far as audits.
-	Together { agree: bool },
-	Challenge { who: u8, claimed: u64 },
-	ApplySlash { slash: u32 },
-	VetoSlash { slash: u32 },
-	Learn { block: u64 },
-	Advance { who: u8 },
-	Enlist { who: u8 },
-	Delist { who: u8 },
-	Bond { who: u8, amount: u128 },
-	Unbond { who: u8, amount: u128 },
-	Fund { who: u8, amount: u128 },
-	Claim { who: u8 },
-	Retire { who: u8, device: u32 },
-	Wait { blocks: u64 },
-	Amend { seats: u32, rounds: u32, reward: u128 },
+	Together {
+		agree: bool,
+	},
+	Challenge {
+		who: u8,
+		claimed: u64,
+	},
+	ApplySlash {
+		slash: u32,
+	},
+	VetoSlash {
+		slash: u32,
+	},
+	Learn {
+		block: u64,
+	},
+	Advance {
+		who: u8,
+	},
+	Enlist {
+		who: u8,
+	},
+	Delist {
+		who: u8,
+	},
+	Bond {
+		who: u8,
+		amount: u128,
+	},
+	Unbond {
+		who: u8,
+		amount: u128,
+	},
+	Fund {
+		who: u8,
+		amount: u128,
+	},
+	Claim {
+		who: u8,
+	},
+	Retire {
+		who: u8,
+		device: u32,
+	},
+	Wait {
+		blocks: u64,
+	},
+	Amend {
+		seats: u32,
+		rounds: u32,
+		reward: u128,
+	},
 	Pause,
 	Resume,
 	Close,
-	Forbid { yes: bool },
-	Ban { device: Option<u32> },
+	Forbid {
+		yes: bool,
+	},
+	Ban {
+		device: Option<u32>,
+	},
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -194,7 +255,7 @@ fn disputable() -> crate::GenesisProgramme<u128> {
 }
 
 proptest! {
-	#![proptest_config(ProptestConfig { cases: 384, ..ProptestConfig::default() })]
+	#![proptest_config(ProptestConfig::with_cases(CASES))]
 
 	#[test]
 	fn invariants_hold_after_every_act(acts in prop::collection::vec(act(), 1..160)) {

@@ -281,11 +281,18 @@ fn weight_charged_never_exceeds_the_weight_declared() {
 		// Only the commit that drew the committee pays for the draw.
 		assert!(pairs[0].0.all_lt(pairs[3].0));
 		let (programme, round, attempt) = (0, 0, 0);
-		let vote_call = || crate::Call::vote_availability { programme, round, attempt, bitmap: BoundedVec::new() };
+		let vote_call =
+			|| crate::Call::vote_availability { programme, round, attempt, bitmap: BoundedVec::new() };
 		let commit_call = || crate::Call::commit_aggregate { programme, round, attempt, commitment: hash(0) };
 		let (result, quality, salt) = (hash(0), BoundedVec::new(), SALT);
-		let reveal_call =
-			|| crate::Call::reveal_aggregate { programme, round, attempt, result, quality: quality.clone(), salt };
+		let reveal_call = || crate::Call::reveal_aggregate {
+			programme,
+			round,
+			attempt,
+			result,
+			quality: quality.clone(),
+			salt,
+		};
 		let work = |members: &[sp_core::crypto::AccountId32]| {
 			let mut pairs = Vec::new();
 			for member in members {
