@@ -8,11 +8,13 @@ use super::*;
 use alloc::vec::Vec;
 
 impl<T: Config> Pallet<T> {
+	/// Starts an audit by auditors that `lottery` finds for its attempt.
 	pub(crate) fn do_challenge(
 		challenger: T::AccountId,
 		programme: ProgrammeId,
 		round: RoundIndex,
 		claimed: ArtifactHash,
+		lottery: impl FnOnce(u32) -> Lottery<T::AccountId>,
 	) -> DispatchResultWithPostInfo {
 		let entry = Programmes::<T>::get(programme).ok_or(Error::<T>::UnknownProgramme)?;
 		ensure!(entry.state != ProgrammeState::Paused, Error::<T>::ProgrammePaused);
@@ -29,7 +31,7 @@ impl<T: Config> Pallet<T> {
 		let settings = &entry.settings;
 
 		let attempt = running.attempt.saturating_add(1);
-		let mut lottery = Self::lottery(b"cairn/audit", programme, round, attempt);
+		let mut lottery = lottery(attempt);
 		let considered = Aggregators::<T>::decode_len().unwrap_or_default() as u32;
 		lottery.candidates.retain(|(candidate, _)| *candidate != challenger);
 		let least = (running.committee.len() as u32).saturating_add(1);

@@ -3,6 +3,8 @@
 
 extern crate alloc;
 
+#[cfg(feature = "runtime-benchmarks")]
+mod benchmarking;
 mod challenge;
 mod members;
 #[cfg(test)]
@@ -657,7 +659,9 @@ pub mod pallet {
 			round: RoundIndex,
 			claimed: ArtifactHash,
 		) -> DispatchResultWithPostInfo {
-			Self::do_challenge(ensure_signed(origin)?, programme, round, claimed)
+			Self::do_challenge(ensure_signed(origin)?, programme, round, claimed, |attempt| {
+				Self::lottery(b"cairn/audit", programme, round, attempt)
+			})
 		}
 	}
 }

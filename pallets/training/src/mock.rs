@@ -268,6 +268,16 @@ pub fn chain(programmes: Vec<GenesisProgramme<u128>>) -> sp_io::TestExternalitie
 	chain
 }
 
+/// A chain at block 1 with a keystore, where nobody has anything.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn benchmark_chain() -> sp_io::TestExternalities {
+	let storage = frame_system::GenesisConfig::<Test>::default().build_storage().expect("genesis is valid");
+	let mut chain = sp_io::TestExternalities::new(storage);
+	chain.register_extension(sp_keystore::KeystoreExt::new(sp_keystore::testing::MemoryKeystore::new()));
+	chain.execute_with(|| System::set_block_number(1));
+	chain
+}
+
 /// Checks the invariants of every pallet.
 pub fn check_invariants() {
 	Provenance::do_try_state().expect("provenance holds");

@@ -117,6 +117,15 @@ impl<T: Config> Pallet<T> {
 		attempt: u32,
 	) -> Lottery<T::AccountId> {
 		let (seed, known) = T::Randomness::random(&(subject, programme, round, attempt).encode());
+		Self::lottery_known(seed, programme, known)
+	}
+
+	/// The same with a seed that became known in block `known`.
+	pub(crate) fn lottery_known(
+		seed: H256,
+		programme: ProgrammeId,
+		known: BlockNumberFor<T>,
+	) -> Lottery<T::AccountId> {
 		Lottery { seed, candidates: Self::candidates(programme, known) }
 	}
 }

@@ -5,6 +5,9 @@ use cairn_primitives::{bitmap, views::Phase, Schedule, Settings, H256};
 use proptest::prelude::*;
 use sp_runtime::BoundedVec;
 
+/// Each is a hundred acts or so, with all invariants checked after every one of them.
+const CASES: u32 = 96;
+
 #[derive(Clone, Debug)]
 enum Act {
 	Commit {
@@ -252,7 +255,7 @@ fn disputable() -> crate::GenesisProgramme<u128> {
 }
 
 proptest! {
-	#![proptest_config(ProptestConfig { cases: 384, ..ProptestConfig::default() })]
+	#![proptest_config(ProptestConfig::with_cases(CASES))]
 
 	#[test]
 	fn invariants_hold_after_every_act(acts in prop::collection::vec(act(), 1..160)) {
