@@ -131,7 +131,7 @@ for (const [what, call] of [
 }
 
 // Policy: models of another licence only. What breaks the charter cannot open.
-const charter = (await api.query.governance.charter()).toJSON();
+const charter = (await api.query.governance.currentCharter()).toJSON();
 await enact(api, {
 	proposer: charlie,
 	origin: { Origins: 'PolicyAdmin' },
