@@ -136,7 +136,7 @@ fn bounded<A, B, const N: u32>(
 		.map_err(|items| format!("`{field}` has {} entries, more than {N}", items.len()))
 }
 
-fn label(text: &String) -> Result<Label, String> {
+fn label(text: &str) -> Result<Label, String> {
 	Label::try_from(text.as_bytes().to_vec()).map_err(|_| format!("`{text}` is longer than 32 bytes"))
 }
 
@@ -148,8 +148,8 @@ impl TryFrom<&CharterInfo> for Charter {
 	fn try_from(info: &CharterInfo) -> Result<Self, String> {
 		Ok(Self {
 			max_epsilon: info.max_epsilon,
-			licences: bounded("licences", &info.licences, label)?,
-			data_categories: bounded("dataCategories", &info.data_categories, label)?,
+			licences: bounded("licences", &info.licences, |text| label(text))?,
+			data_categories: bounded("dataCategories", &info.data_categories, |text| label(text))?,
 			site_cap: info.site_cap,
 			evidence: bounded("evidence", &info.evidence, |class| Ok(*class))?,
 			rules: bounded("rules", &info.rules, |rule| Ok(*rule))?,
