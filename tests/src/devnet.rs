@@ -922,6 +922,8 @@ impl Snapshot {
 			},
 			Phase::Aggregate => format!("{} of {members} aggregates committed", acted(|m| m.committed)),
 			Phase::Reveal => format!("{} of {members} aggregates revealed", acted(|m| m.revealed.is_some())),
+			Phase::Challenge => "the result can be challenged".into(),
+			Phase::AuditAggregate | Phase::AuditReveal => "the result is audited".into(),
 			Phase::Finalised => "finalised".into(),
 			Phase::Failed => "failed".into(),
 		};

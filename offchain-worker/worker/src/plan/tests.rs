@@ -60,7 +60,7 @@ pub(crate) fn programme() -> Programme {
 }
 
 pub(crate) fn member(account: AccountId32) -> MemberInfo<AccountId32> {
-	MemberInfo { account, bitmap: None, committed: false, revealed: None, outcome: None }
+	MemberInfo { account, bitmap: None, committed: false, revealed: None, quality: None, outcome: None }
 }
 
 pub(crate) fn commit(index: u32, producer: AccountId32, artifact: H256) -> CommitInfo<AccountId32> {
@@ -83,6 +83,8 @@ pub(crate) fn round(phase: Phase) -> Round {
 		committee: if drawn { vec![member(OTHER), member(ME)] } else { Vec::new() },
 		included: if matches!(phase, Phase::Aggregate | Phase::Reveal) { vec![1] } else { Vec::new() },
 		result: None,
+		quality: None,
+		challenge: None,
 		result_record: None,
 		updates: None,
 		failure: None,
