@@ -21,8 +21,8 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// Storage: `Rewards::Pending` (r:1 w:0)
 	/// Storage: `Training::Aggregators` (r:1 w:1)
 	fn enlist() -> Weight {
-		// At least 92_940_000 ps.
-		Weight::from_parts(93_384_000, 0)
+		// At least 108_533_000 ps.
+		Weight::from_parts(141_800_000, 0)
 			.saturating_add(T::DbWeight::get().reads(5))
 			.saturating_add(T::DbWeight::get().writes(1))
 	}
@@ -35,8 +35,8 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// Storage: `Training::Programmes` (r:1 w:0)
 	/// Storage: `Training::Running` (r:1 w:1)
 	fn commit_update() -> Weight {
-		// At least 75_988_000 ps.
-		Weight::from_parts(86_028_000, 0)
+		// At least 183_040_000 ps.
+		Weight::from_parts(248_047_000, 0)
 			.saturating_add(T::DbWeight::get().reads(7))
 			.saturating_add(T::DbWeight::get().writes(3))
 	}
@@ -46,10 +46,10 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// `u` was measured in `[1, 1024]`.
 	/// `c` was measured in `[2, 32]`.
 	fn vote_availability(u: u32, c: u32) -> Weight {
-		// At least 101_553_000 ps.
-		Weight::from_parts(68_556_710, 0)
-			.saturating_add(Weight::from_parts(59_833, 0).saturating_mul(u.into()))
-			.saturating_add(Weight::from_parts(5_375_951, 0).saturating_mul(c.into()))
+		// At least 102_045_000 ps.
+		Weight::from_parts(257_772_097, 0)
+			.saturating_add(Weight::from_parts(80_428, 0).saturating_mul(u.into()))
+			.saturating_add(Weight::from_parts(2_075_010, 0).saturating_mul(c.into()))
 			.saturating_add(T::DbWeight::get().reads(2))
 			.saturating_add(T::DbWeight::get().reads(c.into()))
 			.saturating_add(T::DbWeight::get().writes(1))
@@ -59,9 +59,9 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// Storage: `Training::Running` (r:1 w:1)
 	/// `c` was measured in `[1, 32]`.
 	fn commit_aggregate(c: u32) -> Weight {
-		// At least 78_672_000 ps.
-		Weight::from_parts(82_685_590, 0)
-			.saturating_add(Weight::from_parts(5_995_037, 0).saturating_mul(c.into()))
+		// At least 50_883_000 ps.
+		Weight::from_parts(75_125_504, 0)
+			.saturating_add(Weight::from_parts(5_543_823, 0).saturating_mul(c.into()))
 			.saturating_add(T::DbWeight::get().reads(2))
 			.saturating_add(T::DbWeight::get().reads(c.into()))
 			.saturating_add(T::DbWeight::get().writes(2))
@@ -74,10 +74,10 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// `u` was measured in `[1, 1024]`.
 	/// `c` was measured in `[2, 32]`.
 	fn reveal_aggregate(u: u32, c: u32) -> Weight {
-		// At least 79_060_000 ps.
-		Weight::from_parts(96_134_252, 0)
-			.saturating_add(Weight::from_parts(14_733, 0).saturating_mul(u.into()))
-			.saturating_add(Weight::from_parts(5_328_133, 0).saturating_mul(c.into()))
+		// At least 145_631_000 ps.
+		Weight::from_parts(145_631_000, 0)
+			.saturating_add(Weight::from_parts(265_222, 0).saturating_mul(u.into()))
+			.saturating_add(Weight::from_parts(8_364_604, 0).saturating_mul(c.into()))
 			.saturating_add(T::DbWeight::get().reads(4))
 			.saturating_add(T::DbWeight::get().reads(c.into()))
 			.saturating_add(T::DbWeight::get().writes(2))
@@ -86,8 +86,8 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// Storage: `Training::Programmes` (r:1 w:0)
 	/// Storage: `Training::Running` (r:1 w:1)
 	fn advance() -> Weight {
-		// At least 36_123_000 ps.
-		Weight::from_parts(38_560_000, 0)
+		// At least 41_026_000 ps.
+		Weight::from_parts(42_614_000, 0)
 			.saturating_add(T::DbWeight::get().reads(3))
 			.saturating_add(T::DbWeight::get().writes(1))
 	}
@@ -101,8 +101,8 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// Storage: `Training::Running` (r:1 w:1)
 	/// Storage: `Training::Serving` (r:32 w:32)
 	fn challenge() -> Weight {
-		// At least 872_604_000 ps.
-		Weight::from_parts(875_693_000, 0)
+		// At least 775_176_000 ps.
+		Weight::from_parts(780_595_000, 0)
 			.saturating_add(T::DbWeight::get().reads(69))
 			.saturating_add(T::DbWeight::get().writes(67))
 	}
@@ -119,10 +119,9 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// `a` was measured in `[1, 128]`.
 	/// `c` was measured in `[0, 32]`.
 	fn draw(a: u32, c: u32) -> Weight {
-		// At least 65_944_000 ps.
-		Weight::from_parts(65_944_000, 0)
-			.saturating_add(Weight::from_parts(34_236_183, 0).saturating_mul(a.into()))
-			.saturating_add(Weight::from_parts(4_906_689, 0).saturating_mul(c.into()))
+		// At least 82_427_000 ps.
+		Weight::from_parts(2_714_799_225, 0)
+			.saturating_add(Weight::from_parts(150_036_360, 0).saturating_mul(a.into()))
 			.saturating_add(T::DbWeight::get().reads(9))
 			.saturating_add(T::DbWeight::get().reads(4_u64.saturating_mul(a.into())))
 			.saturating_add(T::DbWeight::get().reads(c.into()))
@@ -130,6 +129,7 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 			.saturating_add(T::DbWeight::get().writes(c.into()))
 	}
 	/// Storage: `Governance::CurrentCharter` (r:1 w:0)
+	/// Storage: `Hardware::Devices` (r:1024 w:0)
 	/// Storage: `Training::Commits` (r:1024 w:0)
 	/// Storage: `Training::Members` (r:32 w:0)
 	/// Storage: `Training::Programmes` (r:1 w:0)
@@ -137,11 +137,11 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// `u` was measured in `[1, 1024]`.
 	/// `c` was measured in `[1, 32]`.
 	fn include(u: u32, c: u32) -> Weight {
-		// At least 192_516_000 ps.
-		Weight::from_parts(1_194_262_704, 0)
-			.saturating_add(Weight::from_parts(9_021_955, 0).saturating_mul(u.into()))
+		// At least 354_145_000 ps.
+		Weight::from_parts(18_559_583_321, 0)
+			.saturating_add(Weight::from_parts(39_523_553, 0).saturating_mul(u.into()))
 			.saturating_add(T::DbWeight::get().reads(3))
-			.saturating_add(T::DbWeight::get().reads(u.into()))
+			.saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(u.into())))
 			.saturating_add(T::DbWeight::get().reads(c.into()))
 			.saturating_add(T::DbWeight::get().writes(1))
 	}
@@ -172,9 +172,9 @@ impl<T: frame_system::Config> pallet_training::WeightInfo for WeightInfo<T> {
 	/// `u` was measured in `[1, 1024]`.
 	/// `c` was measured in `[1, 32]`.
 	fn settle(u: u32, c: u32) -> Weight {
-		// At least 1_009_768_000 ps.
-		Weight::from_parts(13_347_350_356, 0)
-			.saturating_add(Weight::from_parts(27_125_414, 0).saturating_mul(u.into()))
+		// At least 1_454_955_000 ps.
+		Weight::from_parts(1_454_955_000, 0)
+			.saturating_add(Weight::from_parts(50_518_367, 0).saturating_mul(u.into()))
 			.saturating_add(T::DbWeight::get().reads(12))
 			.saturating_add(T::DbWeight::get().reads(2_u64.saturating_mul(u.into())))
 			.saturating_add(T::DbWeight::get().reads(3_u64.saturating_mul(c.into())))
