@@ -7,11 +7,12 @@ use crate::{
 	Verdict,
 };
 use cairn_aggregation::{
-	check_update, next_weights, AggregationError, CheckedUpdate, ExpectedUpdate, RoundInputs, UpdateEnvelope,
+	check_update, settle, AggregationError, CheckedUpdate, ExpectedUpdate, RoundInputs, UpdateEnvelope,
 };
 use cairn_artifacts::TensorFile;
 use cairn_primitives::{
-	bitmap, views::Phase, AggregationRule, ArtifactHash, ProgrammeId, RecordKind, RoundIndex, H256,
+	bitmap, round::quality_digest, views::Phase, AggregationRule, ArtifactHash, ProgrammeId, RecordKind,
+	RoundIndex, H256,
 };
 use serde::Serialize;
 
@@ -294,8 +295,20 @@ fn judge(
 		base: round.base,
 		rule: programme.rule,
 	};
-	match next_weights(&inputs, &base, &checked, threads) {
-		Ok((hash, _)) => Ok(hash),
+	match settle(&inputs, &base, &checked, threads) {
+		Ok(settled) => match round.quality {
+			// Another result is worse, and is reported as such.
+			Some(quality)
+				if round.result == Some(settled.hash) && quality != quality_digest(&settled.quality) =>
+			{
+				Err(refuted(format!(
+					"the updates' quality, which decides what they are paid, hashes to {:?}, but the committee settled on \
+					 {quality:?}",
+					quality_digest(&settled.quality)
+				)))
+			},
+			_ => Ok(settled.hash),
+		},
 		Err(e @ AggregationError::Arithmetic { .. }) => Err(Doubt::Unknown(vec![e.to_string()])),
 		Err(e) => Err(refuted(format!("the included updates have no aggregate: {e}"))),
 	}

@@ -24,7 +24,8 @@ import {
 const api = await connect(process.argv[2]);
 const [alice, bob, charlie, dave, eve] = ['//Alice', '//Bob', '//Charlie', '//Dave', '//Eve'].map(account);
 const voters = [alice, bob, charlie, dave];
-const stake = 50_000n * CRN;
+// More than half of all CRN, so that no vote has to wait for its thresholds to fall.
+const stake = 800_000n * CRN;
 
 // An ordinary account can do none of it.
 await refused(api, api.tx.governance.pauseProgramme(0), eve, /BadOrigin/);
@@ -58,7 +59,8 @@ const info = async () => (await api.call.trainingApi.programme(programme)).unwra
 assert.equal((await info()).state.type, 'Unfunded');
 say(`programme ${programme} is open and waits for its budget`);
 
-// Resource allocation: a treasury spend into its pot.
+// Resource allocation: a treasury spend into its pot. On a live chain fees and slashes fill the treasury.
+await send(api, api.tx.balances.transferKeepAlive(api.consts.treasury.potAccount, 10_000n * CRN), alice);
 const pot = (await info()).pot.toString();
 const budget = 3_000n * CRN;
 const approved = await enact(api, {
@@ -131,7 +133,7 @@ for (const [what, call] of [
 }
 
 // Policy: models of another licence only. What breaks the charter cannot open.
-const charter = (await api.query.governance.charter()).toJSON();
+const charter = (await api.query.governance.currentCharter()).toJSON();
 await enact(api, {
 	proposer: charlie,
 	origin: { Origins: 'PolicyAdmin' },

@@ -43,9 +43,9 @@ try {
 	const [id] = await api.apis.TrainingApi.programmes();
 	const programme = await api.apis.TrainingApi.programme(id);
 	const stored = await api.query.Training.Programmes.getValue(id);
-	assert.equal(programme.weights.asHex(), stored.weights.asHex());
+	assert.equal(programme.genesis_weights.asHex(), stored.settings.genesis_weights.asHex());
 	assert.equal(programme.name.asText(), 'digits');
-	const charter = await api.query.Governance.Charter.getValue();
+	const charter = await api.query.Governance.CurrentCharter.getValue();
 	assert.ok(charter.site_cap >= 1 && charter.site_cap <= 100);
 	const tracks = await api.constants.Referenda.Tracks();
 	assert.ok(tracks.some(([track, { name }]) => track === 10 && name.startsWith('programme_admin')));

@@ -22,7 +22,7 @@ await enact(api, {
 	proposer: alice,
 	origin: { system: 'Root' },
 	call: api.tx.system.authorizeUpgrade(hash),
-	votes: ayes([alice, bob, charlie, dave], 600_000n * CRN),
+	votes: ayes([alice, bob, charlie, dave], 800_000n * CRN),
 });
 await refused(api, api.tx.system.applyAuthorizedUpgrade('0x00'), eve, /Unauthorized/);
 

@@ -13,7 +13,7 @@ const propose = (validators) => ({
 	proposer: alice,
 	origin: { Origins: 'RegistryAdmin' },
 	call: api.tx.governance.setValidators(validators),
-	votes: ayes(voters, 300_000n * CRN),
+	votes: ayes(voters, 800_000n * CRN),
 });
 
 const before = (await api.query.session.validators()).map(String);

@@ -949,10 +949,7 @@ impl Snapshot {
 			Phase::Aggregate => format!("{} of {members} aggregates committed", acted(|m| m.committed)),
 			Phase::Reveal => format!("{} of {members} aggregates revealed", acted(|m| m.revealed.is_some())),
 			Phase::Challenge => "the result can be challenged".into(),
-			Phase::AuditAggregate => format!("{} of {members} auditors committed", acted(|m| m.committed)),
-			Phase::AuditReveal => {
-				format!("{} of {members} auditors revealed", acted(|m| m.revealed.is_some()))
-			},
+			Phase::AuditAggregate | Phase::AuditReveal => "the result is audited".into(),
 			Phase::Finalised => "finalised".into(),
 			Phase::Failed => "failed".into(),
 		};

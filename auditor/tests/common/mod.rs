@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use cairn_aggregation::{
-	check_update, next_weights, AggregationRule, ExpectedUpdate, RoundInputs, UpdateEnvelope, WeightsEnvelope,
+	check_update, settle, AggregationRule, ExpectedUpdate, RoundInputs, UpdateEnvelope, WeightsEnvelope,
 };
 use cairn_artifacts::{artifact_hash, ArtifactHash, Store, Tensor, TensorFile};
 use cairn_auditor::{
@@ -11,6 +11,7 @@ use cairn_auditor::{
 };
 use cairn_primitives::{
 	bitmap,
+	round::quality_digest,
 	views::{FailureReason, Phase, ProgrammeState},
 	ProgrammeId, Record as Entry, RecordId, RecordKind, RecordRange, RoundIndex, Schedule, H256,
 };
@@ -223,7 +224,9 @@ impl World {
 		};
 		let made_up = || (H256::repeat_byte(round.index as u8 + 1), Vec::new());
 		let (result, bytes) = if checked.len() as u32 == UPDATES {
-			next_weights(&inputs, &self.base, &checked, 1).unwrap()
+			let settled = settle(&inputs, &self.base, &checked, 1).unwrap();
+			round.quality = Some(quality_digest(&settled.quality));
+			(settled.hash, settled.bytes)
 		} else {
 			made_up()
 		};

@@ -26,8 +26,9 @@ fn of(rule: AggregationRule, rows: &[&[f32]]) -> Vec<u8> {
 #[test]
 fn identical_updates_are_worth_100() {
 	let row: Vec<f32> = (0..1000).map(|i| (i as f32 * 0.37).fract() - 0.4).collect();
-	assert_eq!(of(MEAN, &[&row[..]; 5]), [100; 5]);
-	assert_eq!(of(AggregationRule::TrimmedMean { trim: 1 }, &[&row[..]; 3]), [100; 3]);
+	let row = row.as_slice();
+	assert_eq!(of(MEAN, &[row; 5]), [100; 5]);
+	assert_eq!(of(AggregationRule::TrimmedMean { trim: 1 }, &[row; 3]), [100; 3]);
 }
 
 #[test]

@@ -75,6 +75,11 @@ fn bond<T: Config>(account: &T::AccountId) {
 	pallet_rewards::Pallet::<T>::bond(signed::<T>(account), bond).expect("the account is rich");
 }
 
+/// Opens a programme, for the benchmarks of pallets that need one, and returns its number.
+pub fn open_programme<T: Config>() -> ProgrammeId {
+	programme::<T>(1, 0)
+}
+
 /// A programme with committees and audits of this size, whose first round runs.
 fn programme<T: Config>(committee_size: u32, audit_size: u32) -> ProgrammeId {
 	let challenge = u32::from(audit_size > 0);

@@ -4,7 +4,7 @@
 extern crate alloc;
 
 #[cfg(feature = "runtime-benchmarks")]
-mod benchmarking;
+pub mod benchmarking;
 mod challenge;
 mod members;
 #[cfg(test)]
@@ -419,7 +419,7 @@ pub mod pallet {
 		AlreadyEnlisted,
 		/// The aggregator is not in the pool.
 		NotEnlisted,
-		/// The pool is full.
+		/// The pool has as many aggregators as it takes: try again when one has left it.
 		TooManyAggregators,
 		/// A setting of the programme is out of bounds: it is named, and the pallet's README says what it may be.
 		SettingOutOfBounds(Setting),

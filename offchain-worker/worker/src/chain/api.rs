@@ -2,7 +2,7 @@
 
 use super::{Chain, ChainError, RpcError};
 use cairn_primitives::{
-	views::{AttestersInfo, ChallengeInfo, DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo, MAX_PAGE},
+	views::{AttestationInfo, AttestersInfo, DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo, MAX_PAGE},
 	DeviceId, ProgrammeId, RoundIndex, H256,
 };
 use codec::{DecodeAll, Encode};
@@ -15,7 +15,7 @@ pub type Round = RoundInfo<AccountId32, u32>;
 /// A device on this chain.
 pub type Device = DeviceInfo<AccountId32>;
 /// A request for attestation on this chain.
-pub type Challenge = ChallengeInfo<AccountId32, u32>;
+pub type Challenge = AttestationInfo<AccountId32, u32>;
 /// The attesters of this chain.
 pub type Attesters = AttestersInfo<AccountId32>;
 /// Rewards on this chain.

@@ -293,17 +293,17 @@ proptest! {
 			if Training::current_round(0).is_none() {
 				let _ = Training::advance(signed(20), 0);
 			}
-			let Some(before) = Training::programme_info(0) else { return Err(TestCaseError::fail("gone")) };
-			if before.finalised == before.rounds {
-				return Ok(());
-			}
-			// Let whatever is under way run out, then work honestly.
+			// Let whatever is under way run out, which may finalise a round by itself, then work honestly.
 			for _ in 0..20 {
-				if phase() == Phase::Commit && round().commit_count == 0 {
+				if Training::current_round(0).is_none_or(|r| r.phase == Phase::Commit && r.commit_count == 0) {
 					break;
 				}
 				pass_blocks(20);
 				let _ = Training::advance(signed(20), 0);
+			}
+			let Some(before) = Training::programme_info(0) else { return Err(TestCaseError::fail("gone")) };
+			if before.finalised == before.rounds {
+				return Ok(());
 			}
 			finalise_round();
 			check_invariants();
