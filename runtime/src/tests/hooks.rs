@@ -44,7 +44,8 @@ fn fill() {
 		signed(&account(20), pallet_training::Call::advance { programme });
 	}
 	// The rest of the pool, each with a device.
-	let most = <Runtime as pallet_training::Config>::MaxAggregators::get() as u8;
+	let most: u32 = <Runtime as pallet_training::Config>::MaxAggregators::get();
+	let most = most as u8;
 	for n in 9..=most {
 		let who = account(n);
 		if n > PEOPLE {
@@ -93,7 +94,8 @@ fn fill() {
 /// Fills the agenda of block `when` with root's calls.
 fn fill_agenda(when: BlockNumber) {
 	let call = RuntimeCall::from(pallet_governance::Call::resume_programme { programme: 0 });
-	for _ in 0..<Runtime as pallet_scheduler::Config>::MaxScheduledPerBlock::get() {
+	let most: u32 = <Runtime as pallet_scheduler::Config>::MaxScheduledPerBlock::get();
+	for _ in 0..most {
 		root(pallet_scheduler::Call::schedule {
 			when,
 			maybe_periodic: None,
