@@ -48,11 +48,6 @@ pub fn account(n: u8) -> AccountId {
 	ACCOUNTS.get_or_init(|| (0..=u8::MAX).map(|n| pair(n).public().into()).collect())[usize::from(n)].clone()
 }
 
-/// Its number, if it is one of the first [`PEOPLE`].
-pub fn number(account_id: &AccountId) -> Option<u8> {
-	(1..=PEOPLE).find(|n| account(*n) == *account_id)
-}
-
 /// The artifact number `n`.
 pub fn artifact(n: u64) -> H256 {
 	H256::from_low_u64_be(n + 1)

@@ -52,7 +52,7 @@ fn fill() {
 			root(pallet_balances::Call::force_set_balance { who: who.clone().into(), new_free: WEALTH });
 		}
 		if n > DEVICES {
-			signed(&account(16), register_device(1, who.clone()));
+			signed(&account(16), register_device(0, who.clone()));
 			signed(&who, activate_device(n, n));
 		}
 		signed(&who, pallet_rewards::Call::bond { amount: 100 * CRN });

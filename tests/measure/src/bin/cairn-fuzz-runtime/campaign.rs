@@ -346,7 +346,7 @@ impl Batch<'_> {
 			}
 		});
 		let Some((who, call)) = call else { return self.block() };
-		let n = chain::number(&who).unwrap_or(1);
+		let n = (1..=PEOPLE).find(|n| account(*n) == who).unwrap_or(1);
 		match self.random.chance(50) {
 			true => Input::Call(Speaker::Account(n), call.encode()),
 			false => Input::Extrinsic(self.sign(n, call)),
