@@ -1,6 +1,13 @@
 //! What must hold of the runtime as a whole.
 
+mod chain;
+mod hooks;
+mod properties;
+mod versions;
+
 use super::*;
+// For `chain`.
+use crate as rt;
 use frame_support::{traits::IntegrityTest, BoundedVec};
 use sp_runtime::BuildStorage;
 
