@@ -24,6 +24,19 @@ export async function dao(api) {
 	// More than half of all CRN, so that no vote has to wait for its thresholds to fall.
 	const stake = 800_000n * CRN;
 
+	// What comes of a call that two of the three members of the technical committee propose and vote for.
+	const motion = async (call) => {
+		const committee = api.tx.technicalCommittee;
+		const length = call.length + 8;
+		const proposed = await send(api, committee.propose(2, call, length), alice);
+		const { proposalHash, proposalIndex } = only(proposed.events, 'technicalCommittee', 'Proposed');
+		await send(api, committee.vote(proposalHash, proposalIndex, true), alice);
+		await send(api, committee.vote(proposalHash, proposalIndex, true), bob);
+		const weight = { refTime: 490_000_000_000n, proofSize: 1_000_000n };
+		const closed = await send(api, committee.close(proposalHash, proposalIndex, weight, length), charlie);
+		return only(closed.events, 'technicalCommittee', 'Executed').result;
+	};
+
 	// An ordinary account can do none of it.
 	await refused(api, api.tx.governance.pauseProgramme(0), eve, /BadOrigin/);
 	await refused(api, api.tx.governance.setValidators([eve.address]), eve, /BadOrigin/);
@@ -83,22 +96,7 @@ export async function dao(api) {
 	say('workers train it');
 
 	// Safety: two of three of the technical committee stop it, in the block in which their motion closes.
-	const stop = api.tx.governance.pauseProgramme(programme);
-	const proposal = await send(api, api.tx.technicalCommittee.propose(2, stop, stop.length + 8), alice);
-	const { proposalHash, proposalIndex } = only(proposal.events, 'technicalCommittee', 'Proposed');
-	await send(api, api.tx.technicalCommittee.vote(proposalHash, proposalIndex, true), alice);
-	await send(api, api.tx.technicalCommittee.vote(proposalHash, proposalIndex, true), bob);
-	const closed = await send(
-		api,
-		api.tx.technicalCommittee.close(
-			proposalHash,
-			proposalIndex,
-			{ refTime: 490_000_000_000n, proofSize: 1_000_000n },
-			stop.length + 8
-		),
-		charlie
-	);
-	const executed = only(closed.events, 'technicalCommittee', 'Executed').result;
+	const executed = await motion(api.tx.governance.pauseProgramme(programme));
 	assert.ok(executed.isOk, executed.isErr && explain(api, executed.asErr));
 	assert.equal((await info()).state.type, 'Paused');
 	say('the technical committee paused it');
@@ -109,21 +107,7 @@ export async function dao(api) {
 		['close', api.tx.governance.closeProgramme(programme)],
 		['spend', api.tx.treasury.spend(null, CRN, eve.address, null)],
 	]) {
-		const tried = await send(api, api.tx.technicalCommittee.propose(2, call, call.length + 8), alice);
-		const { proposalHash, proposalIndex } = only(tried.events, 'technicalCommittee', 'Proposed');
-		await send(api, api.tx.technicalCommittee.vote(proposalHash, proposalIndex, true), alice);
-		await send(api, api.tx.technicalCommittee.vote(proposalHash, proposalIndex, true), bob);
-		const ended = await send(
-			api,
-			api.tx.technicalCommittee.close(
-				proposalHash,
-				proposalIndex,
-				{ refTime: 490_000_000_000n, proofSize: 1_000_000n },
-				call.length + 8
-			),
-			charlie
-		);
-		const result = only(ended.events, 'technicalCommittee', 'Executed').result;
+		const result = await motion(call);
 		assert.ok(result.isErr && result.asErr.isBadOrigin, `the committee must not be able to ${what}`);
 	}
 

@@ -37,7 +37,7 @@ async fn script(name: &str, args: &[&str]) -> Result<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dao_governs_a_live_chain_through_what_wallets_use() {
-	let mut net = Devnet::builder()
+	let net = Devnet::builder()
 		.validators(3usize)
 		.candidates(1usize)
 		.workers(3usize)
@@ -51,7 +51,7 @@ async fn dao_governs_a_live_chain_through_what_wallets_use() {
 		.start()
 		.await
 		.unwrap();
-	let outcome = govern(&mut net).await;
+	let outcome = govern(&net).await;
 	if let Err(error) = &outcome {
 		println!("logs: {}", net.logs().display());
 		println!("{error:#}");
@@ -60,7 +60,7 @@ async fn dao_governs_a_live_chain_through_what_wallets_use() {
 	outcome.unwrap();
 }
 
-async fn govern(net: &mut Devnet) -> Result<()> {
+async fn govern(net: &Devnet) -> Result<()> {
 	let url = net.urls()[0].clone();
 	let candidate = net.urls()[3].clone();
 	net.guard(script("metadata.mjs", &[&url])).await?;

@@ -117,8 +117,8 @@ impl<T: Config> Policy<BalanceOf<T>> for Pallet<T> {
 		let needed = CurrentCharter::<T>::get().evidence;
 		// Most charters ask for nothing; then the device need not be read.
 		needed.is_empty()
-			|| pallet_hardware::Devices::<T>::get(device)
-				.is_some_and(|d| !needed.contains(&d.class) || T::Evidence::contains(&device))
+			|| pallet_hardware::Pallet::<T>::class_of(device)
+				.is_some_and(|class| !needed.contains(&class) || T::Evidence::contains(&device))
 	}
 
 	fn site_cap() -> u8 {

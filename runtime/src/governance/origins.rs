@@ -5,7 +5,10 @@ pub use pallet_custom_origins::*;
 /// A pallet without calls or storage: it only adds the origins to the runtime's.
 #[frame_support::pallet]
 pub mod pallet_custom_origins {
-	use frame_support::pallet_prelude::*;
+	use frame_support::{
+		pallet_prelude::*,
+		traits::{EnsureOrigin, OriginTrait},
+	};
 
 	#[pallet::config]
 	pub trait Config: frame_system::Config {}
@@ -58,8 +61,6 @@ pub mod pallet_custom_origins {
 			}
 		)+};
 	}
-
-	use frame_support::traits::{EnsureOrigin, OriginTrait};
 
 	ensures!(
 		/// [`Origin::WhitelistedCaller`].

@@ -202,15 +202,14 @@ pub(super) async fn aggregate(task: &Task, at: &At) -> Result<(), ActionError> {
 	let Settlement { hash: result, bytes, quality } = computed.map_err(ActionError::failed)?;
 	let aggregate_seconds = computing.elapsed().as_secs_f64();
 	context.store.put_expected(&result, &bytes)?;
-	let shown = quality.clone();
-	let aggregate = AggregateState { result, quality, salt: fresh_salt() };
 	let (programme, round, attempt) = (at.programme, at.round, at.attempt);
-	context.journal.append(Entry::AggregateReady { programme, round, attempt, aggregate })?;
 	let fields = json!({
 		"programme": programme, "round": round, "attempt": attempt, "result": result, "updates": count,
-		"quality": shown,
+		"quality": quality,
 		"fetchSeconds": fetch_seconds, "aggregateSeconds": aggregate_seconds, "bytes": bytes.len(),
 	});
+	let aggregate = AggregateState { result, quality, salt: fresh_salt() };
+	context.journal.append(Entry::AggregateReady { programme, round, attempt, aggregate })?;
 	let text = format!(
 		"programme {programme} round {round}: aggregated {count} updates into {} in {aggregate_seconds:.2} s",
 		short(&result)
