@@ -33,7 +33,7 @@ enum Step {
 	Blocks(u32),
 	/// Nobody made a block for so many slots, epochs perhaps.
 	Silence(u64),
-	/// So many empty blocks come, of which only the numbers pass.
+	/// So many empty blocks come, of which only those are made that something is scheduled for.
 	Leap(u32),
 	/// A validator is found to have equivocated.
 	Equivocate(u8),

@@ -253,9 +253,8 @@ impl Batch<'_> {
 	}
 
 	fn block(&mut self) -> Input {
-		// Past a deferred slash, the validity of evidence, a track's longest vote; all in blocks. Seldom, because the
-		// scheduler then looks at each of them.
-		if self.random.below(1_000) == 0 {
+		// Past a deferred slash, the validity of evidence, a track's longest vote; all in blocks.
+		if self.random.chance(1) {
 			return Input::Leap(*self.random.pick(&[1_000, 30_000, 250_000, 900_000]));
 		}
 		Input::Block(match self.random.below(20) {
