@@ -352,8 +352,13 @@ pub fn commit_update(round: &RoundInfo<AccountId, BlockNumber>, n: u8, variant: 
 	.into()
 }
 
-/// What an honest party does next for a programme, if anybody has to do anything.
-pub fn next_step(programme: ProgrammeId) -> Option<(AccountId, RuntimeCall)> {
+/// What a party does next for a programme, if anybody has to do anything: what is honest, but that `liar` stands by the
+/// weights that the round began with.
+pub fn next_step(programme: ProgrammeId, liar: u8) -> Option<(AccountId, RuntimeCall)> {
+	let outcome = |round: &RoundInfo<AccountId, BlockNumber>, who: &AccountId| match *who == account(liar) {
+		true => round.base,
+		false => next_weights(round),
+	};
 	let advance = || Some((account(20), pallet_training::Call::advance { programme }.into()));
 	let Some(round) = Training::current_round(programme) else { return advance() };
 	if Training::programme_info(programme)?.state != ProgrammeState::Open {
@@ -376,13 +381,13 @@ pub fn next_step(programme: ProgrammeId) -> Option<(AccountId, RuntimeCall)> {
 		},
 		Phase::Availability => silent(|m| m.bitmap.is_some()).map(|who| (who, vote(&round, u8::MAX))),
 		Phase::Aggregate | Phase::AuditAggregate => silent(|m| m.committed).map(|who| {
-			let call = commit_aggregate(&round, &who, next_weights(&round), 100);
+			let call = commit_aggregate(&round, &who, outcome(&round, &who), 100);
 			(who, call)
 		}),
 		Phase::Reveal | Phase::AuditReveal => at_work
 			.iter()
 			.find(|m| m.committed && m.revealed.is_none())
-			.map(|m| (m.account.clone(), reveal_aggregate(&round, next_weights(&round), 100))),
+			.map(|m| (m.account.clone(), reveal_aggregate(&round, outcome(&round, &m.account), 100))),
 		_ => None,
 	}
 }
