@@ -1,8 +1,8 @@
 //! The pallets whose benchmarks `scripts/weights` runs.
 //!
-//! Every pallet of Cairn, those of polkadot-sdk that people call, and what every transaction is checked for. The others
-//! either have no benchmarks that fit their `WeightInfo` (`Babe`, `Grandpa`), or none in their own crate (`System`,
-//! `Session`): they keep the weights that come with them, charged at this runtime's database costs.
+//! Every pallet of Cairn, the accounts and utilities of polkadot-sdk, and what every transaction is checked for. The
+//! others keep the weights that come with them: charged at this runtime's database costs, but `Babe`'s and `Grandpa`'s,
+//! which are fixed and assume a dearer database.
 
 use crate::Runtime;
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { ApiPromise, Keyring, WsProvider } from '@polkadot/api';
+import { compactAddLength, stringToU8a, u8aConcat } from '@polkadot/util';
 import { blake2AsHex } from '@polkadot/util-crypto';
 
 export const CRN = 1_000_000_000_000n;
@@ -25,11 +26,21 @@ export function explain(api, error) {
 	return error.toString();
 }
 
+// The next nonce of each account. Counted here, because several votes go on at the same time with the same accounts.
+const nonces = new Map();
+async function nextNonce(api, { address }) {
+	const before = nonces.get(address) ?? api.rpc.system.accountNextIndex(address).then((n) => n.toNumber() - 1);
+	const next = before.then((n) => n + 1);
+	nonces.set(address, next);
+	return next;
+}
+
 // Signs, sends, and waits for the block that holds it. Rejects when the call failed.
-export function send(api, call, signer, options = {}) {
+export async function send(api, call, signer) {
+	const nonce = await nextNonce(api, signer);
 	return new Promise((resolve, reject) => {
 		let stop;
-		call.signAndSend(signer, { nonce: -1, ...options }, ({ status, events, dispatchError, isError }) => {
+		call.signAndSend(signer, { nonce }, ({ status, events, dispatchError, isError }) => {
 			if (dispatchError) {
 				stop?.();
 				reject(new Error(explain(api, dispatchError)));
@@ -139,6 +150,16 @@ export async function outcome(api, index, from) {
 	return { number, ended: event.method };
 }
 
+// The name under which the scheduler has the enactment of a referendum.
+function enactment(api, index) {
+	const name = u8aConcat(
+		stringToU8a('assembly'),
+		compactAddLength(stringToU8a('enactment')),
+		api.registry.createType('u32', index).toU8a()
+	);
+	return blake2AsHex(name, 256);
+}
+
 // Proposes, waits for confirmation and enactment, and returns the events of the block that enacted it.
 export async function enact(api, proposal) {
 	const from = await height(api);
@@ -150,9 +171,11 @@ export async function enact(api, proposal) {
 		`the enactment of referendum ${index}`,
 		number,
 		100,
-		// An enactment is a named task; the referendum's own alarms have no name.
 		({ section, method, data }) =>
-			section === 'scheduler' && ['Dispatched', 'CallUnavailable'].includes(method) && data.id.isSome
+			section === 'scheduler' &&
+			['Dispatched', 'CallUnavailable'].includes(method) &&
+			data.id.isSome &&
+			data.id.unwrap().toHex() === enactment(api, index)
 	);
 	assert.equal(event.method, 'Dispatched');
 	if (event.data.result.isErr) {

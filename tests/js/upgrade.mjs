@@ -1,52 +1,56 @@
 // A runtime upgrade by referendum: the DAO authorises a hash, anyone submits the code, and a round that runs meanwhile
 // is finished by the new runtime.
-//
-// usage: node upgrade.mjs WS_URL WASM_FILE
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { blake2AsHex } from '@polkadot/util-crypto';
-import { CRN, account, ayes, connect, enact, height, nextBlock, refused, say, send, waitFor } from './lib.mjs';
+import { CRN, account, ayes, enact, height, nextBlock, refused, say, send, waitFor } from './lib.mjs';
 
-const api = await connect(process.argv[2]);
-const code = `0x${(await readFile(process.argv[3])).toString('hex')}`;
-const hash = blake2AsHex(code, 256);
 const [alice, bob, charlie, dave, eve] = ['//Alice', '//Bob', '//Charlie', '//Dave', '//Eve'].map(account);
 
-const version = async () => (await api.rpc.state.getRuntimeVersion()).specVersion.toNumber();
-const before = await version();
+const read = async (file) => `0x${(await readFile(file)).toString('hex')}`;
 
-// Code that nobody authorised is nobody's upgrade.
-await refused(api, api.tx.system.applyAuthorizedUpgrade(code), eve, /NothingAuthorized/);
-await enact(api, {
-	proposer: alice,
-	origin: { system: 'Root' },
-	call: api.tx.system.authorizeUpgrade(hash),
-	votes: ayes([alice, bob, charlie, dave], 800_000n * CRN),
-});
-await refused(api, api.tx.system.applyAuthorizedUpgrade('0x00'), eve, /Unauthorized/);
-
-// Somebody's update waits in a round when the new runtime takes over.
-const start = await height(api);
-await waitFor(api, 'an update', start, 100, ({ section, method }) => section === 'training' && method === 'UpdateCommitted');
-const round = (await api.call.trainingApi.currentRound(0)).unwrap();
-await send(api, api.tx.system.applyAuthorizedUpgrade(code), eve);
-const applied = await height(api);
-for (let waited = 0; (await version()) === before; waited++) {
-	assert.ok(waited < 10, 'the new runtime took over');
-	await nextBlock(api);
+// The vote. Nothing changes by it but that this very code may be submitted.
+export async function authorise(api, file) {
+	const code = await read(file);
+	// Code that nobody authorised is nobody's upgrade.
+	await refused(api, api.tx.system.applyAuthorizedUpgrade(code), eve, /NothingAuthorized/);
+	await enact(api, {
+		proposer: alice,
+		origin: { system: 'Root' },
+		call: api.tx.system.authorizeUpgrade(blake2AsHex(code, 256)),
+		votes: ayes([alice, bob, charlie, dave], 800_000n * CRN),
+	});
 }
-assert.equal(await version(), before + 1);
-const { number } = await waitFor(
-	api,
-	`the end of round ${round.index}`,
-	applied,
-	200,
-	({ section, method, data }) =>
-		section === 'training' &&
-		method === 'RoundFinalised' &&
-		data.programme.toNumber() === 0 &&
-		data.round.toNumber() >= round.index.toNumber()
-);
-say(`version ${before} became ${await version()} in block ${applied}; a round was finalised after it, in block ${number}`);
-await api.disconnect();
+
+// The upgrade itself, in the middle of a round.
+export async function upgrade(api, file) {
+	const code = await read(file);
+	const version = async () => (await api.rpc.state.getRuntimeVersion()).specVersion.toNumber();
+	const before = await version();
+	await refused(api, api.tx.system.applyAuthorizedUpgrade('0x00'), eve, /Unauthorized/);
+
+	// Somebody's update waits in a round when the new runtime takes over.
+	const start = await height(api);
+	await waitFor(api, 'an update', start, 100, ({ section, method }) => section === 'training' && method === 'UpdateCommitted');
+	const round = (await api.call.trainingApi.currentRound(0)).unwrap();
+	await send(api, api.tx.system.applyAuthorizedUpgrade(code), eve);
+	const applied = await height(api);
+	for (let waited = 0; (await version()) === before; waited++) {
+		assert.ok(waited < 10, 'the new runtime took over');
+		await nextBlock(api);
+	}
+	assert.equal(await version(), before + 1);
+	const { number } = await waitFor(
+		api,
+		`the end of round ${round.index}`,
+		applied,
+		200,
+		({ section, method, data }) =>
+			section === 'training' &&
+			method === 'RoundFinalised' &&
+			data.programme.toNumber() === 0 &&
+			data.round.toNumber() >= round.index.toNumber()
+	);
+	say(`version ${before} became ${await version()} in block ${applied}; a round was finalised after it, in block ${number}`);
+}

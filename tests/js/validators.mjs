@@ -1,72 +1,70 @@
 // The DAO changes the validator set; finality goes on through it.
-//
-// usage: node validators.mjs WS_URL WS_URL_OF_THE_NEWCOMER
 
 import assert from 'node:assert/strict';
 import { CRN, account, ayes, connect, enact, nextBlock, refused, say, send } from './lib.mjs';
 
-const api = await connect(process.argv[2]);
-const newcomer = await connect(process.argv[3]);
-const [alice, bob, charlie, dave] = ['//Alice', '//Bob', '//Charlie', '//Dave'].map(account);
-const voters = [alice, bob, charlie, dave];
-const propose = (validators) => ({
-	proposer: alice,
-	origin: { Origins: 'RegistryAdmin' },
-	call: api.tx.governance.setValidators(validators),
-	votes: ayes(voters, 800_000n * CRN),
-});
+export async function validators(api, newcomerUrl) {
+	const newcomer = await connect(newcomerUrl);
+	const [alice, bob, charlie, dave] = ['//Alice', '//Bob', '//Charlie', '//Dave'].map(account);
+	const voters = [alice, bob, charlie, dave];
+	const propose = (validators) => ({
+		proposer: alice,
+		origin: { Origins: 'RegistryAdmin' },
+		call: api.tx.governance.setValidators(validators),
+		votes: ayes(voters, 800_000n * CRN),
+	});
 
-const before = (await api.query.session.validators()).map(String);
-assert.equal(before.length, 3);
-assert.ok(!before.includes(dave.address));
+	const before = (await api.query.session.validators()).map(String);
+	assert.equal(before.length, 3);
+	assert.ok(!before.includes(dave.address));
 
-// Somebody without session keys would be a validator that never makes a block.
-await assert.rejects(enact(api, propose([...before, account('//Eve').address])), /governance\./);
+	// Somebody without session keys would be a validator that never makes a block.
+	await assert.rejects(enact(api, propose([...before, account('//Eve').address])), /governance\./);
 
-// The newcomer makes keys on its own node and binds them to its account.
-const { keys, proof } = await newcomer._rpcCore.provider.send('author_rotateKeysWithOwner', [
-	`0x${Buffer.from(dave.publicKey).toString('hex')}`,
-]);
-await refused(api, api.tx.session.setKeys(keys, '0x'), dave, /InvalidProof|session\./);
-await send(api, api.tx.session.setKeys(keys, proof), dave);
+	// The newcomer makes keys on its own node and binds them to its account.
+	const { keys, proof } = await newcomer._rpcCore.provider.send('author_rotateKeysWithOwner', [
+		`0x${Buffer.from(dave.publicKey).toString('hex')}`,
+	]);
+	await refused(api, api.tx.session.setKeys(keys, '0x'), dave, /InvalidProof|session\./);
+	await send(api, api.tx.session.setKeys(keys, proof), dave);
 
-// Dave comes, Charlie goes.
-const after = [...before.filter((address) => address !== charlie.address), dave.address];
-const { number } = await enact(api, propose(after));
+	// Dave comes, Charlie goes.
+	const after = [...before.filter((address) => address !== charlie.address), dave.address];
+	const { number } = await enact(api, propose(after));
 
-const setBefore = (await api.call.grandpaApi.currentSetId()).toNumber();
-const deadline = number + 100;
-let authored = false;
-for (;;) {
-	await nextBlock(api);
-	const head = (await api.rpc.chain.getHeader()).number.toNumber();
-	const validators = (await api.query.session.validators()).map(String);
-	if (validators.includes(dave.address)) {
-		assert.deepEqual([...validators].sort(), [...after].sort());
-		const header = await api.derive.chain.getHeader(await api.rpc.chain.getBlockHash());
-		authored ||= header.author?.toString() === dave.address;
-		if (authored) {
-			break;
-		}
-	}
-	assert.ok(head < deadline, `the newcomer made no block within ${deadline - number} blocks`);
-}
-const set = (await api.call.grandpaApi.currentSetId()).toNumber();
-assert.equal(set, setBefore + 1, 'one hand-over of GRANDPA, as the session brought it');
-assert.ok((await api.query.grandpa.stalled()).isNone, 'GRANDPA was not forced');
-
-// Both the old nodes and the new one finalise what the new set made.
-const target = (await api.rpc.chain.getHeader()).number.toNumber();
-for (const node of [api, newcomer]) {
-	for (let waited = 0; ; waited++) {
-		const head = await node.rpc.chain.getHeader(await node.rpc.chain.getFinalizedHead());
-		if (head.number.toNumber() >= target) {
-			break;
-		}
-		assert.ok(waited < 40, `block ${target} was not finalised; the last one is ${head.number}`);
+	const setBefore = (await api.call.grandpaApi.currentSetId()).toNumber();
+	const deadline = number + 100;
+	let authored = false;
+	for (;;) {
 		await nextBlock(api);
+		const head = (await api.rpc.chain.getHeader()).number.toNumber();
+		const validators = (await api.query.session.validators()).map(String);
+		if (validators.includes(dave.address)) {
+			assert.deepEqual([...validators].sort(), [...after].sort());
+			const header = await api.derive.chain.getHeader(await api.rpc.chain.getBlockHash());
+			authored ||= header.author?.toString() === dave.address;
+			if (authored) {
+				break;
+			}
+		}
+		assert.ok(head < deadline, `the newcomer made no block within ${deadline - number} blocks`);
 	}
+	const set = (await api.call.grandpaApi.currentSetId()).toNumber();
+	assert.equal(set, setBefore + 1, 'one hand-over of GRANDPA, as the session brought it');
+	assert.ok((await api.query.grandpa.stalled()).isNone, 'GRANDPA was not forced');
+
+	// Both the old nodes and the new one finalise what the new set made.
+	const target = (await api.rpc.chain.getHeader()).number.toNumber();
+	for (const node of [api, newcomer]) {
+		for (let waited = 0; ; waited++) {
+			const head = await node.rpc.chain.getHeader(await node.rpc.chain.getFinalizedHead());
+			if (head.number.toNumber() >= target) {
+				break;
+			}
+			assert.ok(waited < 40, `block ${target} was not finalised; the last one is ${head.number}`);
+			await nextBlock(api);
+		}
+	}
+	say(`the set changed to ${after.length} validators, block ${target} is final under it`);
+	await newcomer.disconnect();
 }
-say(`the set changed to ${after.length} validators, block ${target} is final under it`);
-await newcomer.disconnect();
-await api.disconnect();

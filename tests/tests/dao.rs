@@ -65,13 +65,10 @@ async fn govern(net: &mut Devnet) -> Result<()> {
 	let candidate = net.urls()[3].clone();
 	net.guard(script("metadata.mjs", &[&url])).await?;
 	net.guard(script("papi.mjs", &[&url])).await?;
-	println!("{}", net.guard(script("dao.mjs", &[&url])).await?);
-	println!("{}", net.guard(script("validators.mjs", &[&url, &candidate])).await?);
-
 	let next = net.path().join("next-runtime.wasm");
 	let code = cairn_runtime::rehearsal::WASM_BINARY.context("the build made no WASM")?;
 	std::fs::write(&next, code)?;
 	let next = next.display().to_string();
-	println!("{}", net.guard(script("upgrade.mjs", &[&url, &next])).await?);
+	println!("{}", net.guard(script("governance.mjs", &[&url, &candidate, &next])).await?);
 	Ok(())
 }

@@ -124,6 +124,21 @@ impl<T: Config> Policy<BalanceOf<T>> for Pallet<T> {
 	fn site_cap() -> u8 {
 		CurrentCharter::<T>::get().site_cap
 	}
+
+	#[cfg(feature = "runtime-benchmarks")]
+	fn most_expensive(settings: &Settings<BalanceOf<T>>) {
+		// As long as a charter can be, what is looked for being the last of each list.
+		let labels = |last: &Label| {
+			let others = (b'A'..).take(31).map(|letter| Label::truncate_from(alloc::vec![letter; 32]));
+			BoundedVec::truncate_from(others.chain([last.clone()]).collect())
+		};
+		CurrentCharter::<T>::put(Charter {
+			licences: labels(&settings.licence),
+			data_categories: labels(&settings.data_category),
+			evidence: BoundedVec::truncate_from(alloc::vec![DeviceClass::Gpu; 8]),
+			..Charter::default()
+		});
+	}
 }
 
 fn bounded<A, B, const N: u32>(

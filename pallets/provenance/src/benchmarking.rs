@@ -9,7 +9,9 @@ use sp_runtime::traits::One;
 const MAX_UPDATES: u32 = 1_024;
 
 fn hash(n: u32) -> H256 {
-	H256::from_low_u64_be(u64::from(n).saturating_add(1))
+	let mut bytes = [0; 32];
+	bytes[28..].copy_from_slice(&n.saturating_add(1).to_be_bytes());
+	H256(bytes)
 }
 
 #[benchmarks]

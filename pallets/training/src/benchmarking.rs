@@ -2,7 +2,7 @@
 //! externalities need one.
 
 use super::*;
-use alloc::{vec, vec::Vec};
+use alloc::{format, vec, vec::Vec};
 use cairn_primitives::{
 	network_key_message,
 	round::{aggregate_commitment, quality_digest},
@@ -11,6 +11,7 @@ use cairn_primitives::{
 use frame_benchmarking::v2::*;
 use frame_support::traits::fungible::{Inspect, Mutate};
 use frame_system::RawOrigin;
+use pallet_hardware::Evidence;
 use sp_core::crypto::KeyTypeId;
 use sp_runtime::traits::Bounded;
 
@@ -52,11 +53,23 @@ fn equip<T: Config>(worker: &T::AccountId) {
 	let origin = signed::<T>(worker);
 	pallet_hardware::Pallet::<T>::register_device(origin, site, worker.clone(), DeviceClass::Gpu, 1)
 		.expect("the worker can pay the deposit");
-	let key = sp_io::crypto::ed25519_generate(KEYS, None);
+	// From a seed: a keystore derives a key from words, its default, with thousands of hashes each time.
+	let seed = format!("0x{site:064x}").into_bytes();
+	let key = sp_io::crypto::ed25519_generate(KEYS, Some(seed));
 	let message = network_key_message(&Pallet::<T>::genesis_hash(), worker.as_ref());
 	let proof = sp_io::crypto::ed25519_sign(KEYS, &key, &message).expect("there is a keystore");
 	pallet_hardware::Pallet::<T>::activate_device(signed::<T>(worker), key.0, proof.0)
 		.expect("the proof is right");
+	// Rules may ask for it.
+	let device = pallet_hardware::Pallet::<T>::active_device(worker).expect("it is active");
+	pallet_hardware::Devices::<T>::mutate(device, |device| {
+		device.as_mut().expect("it is in the registry").evidence = Some(Evidence::Measured {
+			speed: T::ReferenceSpeed::get(),
+			nonce: H256::repeat_byte(1),
+			at: BlockNumberFor::<T>::zero(),
+			expires: BlockNumberFor::<T>::max_value(),
+		});
+	});
 }
 
 /// An enlisted aggregator with as many tickets as one can have.
@@ -85,7 +98,7 @@ fn programme<T: Config>(committee_size: u32, audit_size: u32) -> ProgrammeId {
 	let challenge = u32::from(audit_size > 0);
 	let reward: BalanceOf<T> =
 		<T as pallet_rewards::Config>::MinContribution::get().saturating_add(1_000_000u32.into());
-	let programme = Pallet::<T>::open(Settings {
+	let settings = Settings {
 		name: BoundedVec::truncate_from(vec![b'n'; 64]),
 		config: H256::repeat_byte(1),
 		genesis_weights: H256::repeat_byte(2),
@@ -105,8 +118,9 @@ fn programme<T: Config>(committee_size: u32, audit_size: u32) -> ProgrammeId {
 		data_category: Label::truncate_from(vec![b'd'; 32]),
 		epsilon_per_round: None,
 		challenge_bond: challenge.into(),
-	})
-	.expect("the settings are within bounds");
+	};
+	T::Policy::most_expensive(&settings);
+	let programme = Pallet::<T>::open(settings).expect("the settings are within bounds");
 	let sponsor: T::AccountId = account("sponsor", 0, 0);
 	Currency::<T>::mint_into(&sponsor, reward.saturating_mul(100).saturating_add(plenty::<T>()))
 		.expect("the issuance has room");

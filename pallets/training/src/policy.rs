@@ -45,6 +45,11 @@ pub trait Policy<Balance> {
 
 	/// The most of a round's reward for trainers that one site may get, in per cent.
 	fn site_cap() -> u8;
+
+	/// For benchmarks: makes the rules the most expensive to ask that still allow these settings and devices with
+	/// evidence. Rules that are not stored have nothing to do.
+	#[cfg(feature = "runtime-benchmarks")]
+	fn most_expensive(_: &Settings<Balance>) {}
 }
 
 impl<Balance> Policy<Balance> for () {

@@ -51,7 +51,7 @@ impl pallet_hardware::Config for Runtime {
 	type RecheckWindow = ConstU32<RECHECK_WINDOW>;
 	type MaxRechecks = ConstU32<16>;
 	type ReferenceSpeed = ReferenceSpeed;
-	type WeightInfo = pallet_hardware::weights::DbCosts<Runtime>;
+	type WeightInfo = weights::pallet_hardware::WeightInfo<Runtime>;
 }
 
 parameter_types! {
@@ -95,7 +95,7 @@ impl pallet_rewards::Config for Runtime {
 	#[cfg(feature = "runtime-benchmarks")]
 	type BenchmarkHelper = BenchmarkProgrammes;
 	type Programmes = pallet_training::KnownProgrammes<Runtime>;
-	type WeightInfo = pallet_rewards::weights::DbCosts<Runtime>;
+	type WeightInfo = weights::pallet_rewards::WeightInfo<Runtime>;
 }
 
 impl pallet_training::Config for Runtime {
@@ -108,7 +108,7 @@ impl pallet_training::Config for Runtime {
 	type MaxAttempts = ConstU32<3>;
 	type MaxBondWeight = ConstU32<10>;
 	type Policy = Governance;
-	type WeightInfo = pallet_training::weights::DbCosts<Runtime>;
+	type WeightInfo = weights::pallet_training::WeightInfo<Runtime>;
 }
 
 /// Devices that an attester committee measured, and that no re-check caught since.
@@ -129,7 +129,7 @@ impl pallet_governance::Config for Runtime {
 	// A development chain has one.
 	type MinValidators = ConstU32<1>;
 	type MaxValidators = ConstU32<MAX_AUTHORITIES>;
-	type WeightInfo = pallet_governance::weights::DbCosts<Runtime>;
+	type WeightInfo = weights::pallet_governance::WeightInfo<Runtime>;
 }
 
 /// Opens programmes for the benchmarks of what happens to their pots.

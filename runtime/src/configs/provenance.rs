@@ -7,7 +7,7 @@ use pallet_mmr::{DefaultBlockHashProvider, LeafDataProvider, OnNewRoot, ParentNu
 use sp_runtime::{ConsensusEngineId, DigestItem};
 
 impl pallet_provenance::Config for Runtime {
-	type WeightInfo = pallet_provenance::weights::DbCosts<Runtime>;
+	type WeightInfo = weights::pallet_provenance::WeightInfo<Runtime>;
 }
 
 /// Under which name a block's header carries the root of the Merkle mountain range: SCALE of a hash, in a consensus

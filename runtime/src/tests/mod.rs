@@ -8,7 +8,7 @@ mod versions;
 use super::*;
 // For `chain`.
 use crate as rt;
-use frame_support::traits::IntegrityTest;
+use frame_support::{traits::IntegrityTest, BoundedVec};
 use sp_runtime::BuildStorage;
 
 fn preset(name: &str) -> serde_json::Value {
@@ -92,12 +92,35 @@ fn there_is_no_sudo_and_names_are_what_wallets_look_for() {
 }
 
 #[test]
-fn dearest_call_of_a_round_fits_into_a_block() {
+fn dearest_calls_fit_into_a_block() {
+	use cairn_primitives::H256;
 	use frame_support::dispatch::GetDispatchInfo;
-	let call = RuntimeCall::Training(pallet_training::Call::advance { programme: 0 });
-	let max = <Runtime as frame_system::Config>::BlockWeights::get()
-		.get(frame_support::dispatch::DispatchClass::Normal)
-		.max_extrinsic
-		.expect("bounded");
-	assert!(call.get_dispatch_info().call_weight.all_lte(max));
+	use pallet_training::Call::*;
+	let (programme, round, attempt) = (0, 0, 0);
+	let quality = BoundedVec::truncate_from(alloc::vec![50; 1_024]);
+	let bitmap = BoundedVec::truncate_from(alloc::vec![u8::MAX; 128]);
+	let (artifact, salt) = (H256::zero(), [0; 32]);
+	let calls = [
+		RuntimeCall::Training(commit_update { programme, round, artifact, samples: 1, local_steps: 1 }),
+		RuntimeCall::Training(vote_availability { programme, round, attempt, bitmap }),
+		RuntimeCall::Training(commit_aggregate { programme, round, attempt, commitment: artifact }),
+		RuntimeCall::Training(reveal_aggregate {
+			programme,
+			round,
+			attempt,
+			result: artifact,
+			quality,
+			salt,
+		}),
+		RuntimeCall::Training(advance { programme }),
+		RuntimeCall::Training(challenge { programme, round, claimed: artifact }),
+		RuntimeCall::Governance(pallet_governance::Call::close_programme { programme }),
+		RuntimeCall::Hardware(pallet_hardware::Call::recheck {}),
+	];
+	let weights = <Runtime as frame_system::Config>::BlockWeights::get();
+	let max = weights.get(frame_support::dispatch::DispatchClass::Normal).max_extrinsic.expect("bounded");
+	for call in calls {
+		let weight = call.get_dispatch_info().call_weight;
+		assert!(weight.all_lte(max), "{call:?}: {weight} is more than {max}");
+	}
 }

@@ -116,7 +116,7 @@ fn populate(accounts: &[AccountId], committee: u32) -> Result<()> {
 			signed(owner),
 			b"bench".to_vec().try_into().unwrap_or_default(),
 			region,
-			EnergySource::Solar,
+			EnergySource::Renewable,
 		)
 		.map_err(refused("a site"))?;
 		for account in group {

@@ -131,14 +131,15 @@ pub fn file(pallet: &str, origin: &Origin, benchmarks: &[Measured]) -> String {
 	let interface = interface(pallet);
 	let _ = write!(
 		out,
-		"//! Weights of `{pallet}`, measured on the runtime's WASM. Made by a program: change the benchmarks, not this file.\n\
+		"//! Weights of `{pallet}`, measured on the runtime's WASM. Made by a program: change the benchmarks instead.\n\
 		 //!\n\
 		 //! ```sh\n\
 		 //! {}\n\
 		 //! ```\n\
 		 //!\n\
-		 //! {}; {}; {} steps, {} repetitions. Times are picoseconds in memory; the database's come on top, as the\n\
-		 //! runtime's `DbWeight` says. The proof size is 0, because no block of this chain is proven to another one.\n\n\
+		 //! {}; {}; {} steps, {} repetitions.\n\
+		 //! Times are picoseconds in memory; the database's come on top, as the runtime's `DbWeight` says. The proof size\n\
+		 //! is 0, because no block of this chain is proven to another one.\n\n\
 		 use core::marker::PhantomData;\n\
 		 use frame_support::{{{get}weights::Weight}};\n\n\
 		 /// What the calls of `{pallet}` cost.\n\
