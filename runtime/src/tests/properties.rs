@@ -666,9 +666,7 @@ fn take(chain: &mut Chain, step: &Step) {
 proptest! {
 	#![proptest_config(ProptestConfig::with_cases(CASES))]
 
-	// Many minutes: asked for by name, with `-- --ignored`.
 	#[test]
-	#[ignore = "takes many minutes"]
 	fn invariants_hold_and_no_planck_is_made_or_lost_whatever_is_done(
 		steps in prop::collection::vec(step(), 1..200)
 	) {
