@@ -27,13 +27,13 @@ const CASES: u32 = 48;
 enum Step {
 	/// Somebody does something.
 	Act(Act),
-	/// What honest parties would do next in a round, so many times.
-	Work { programme: u32, times: u8 },
+	/// What the parties to a round do next, so many times; all are honest but `liar`, if that is one of them.
+	Work { programme: u32, times: u8, liar: u8 },
 	/// Blocks come and go.
 	Blocks(u32),
 	/// Nobody made a block for so many slots, epochs perhaps.
 	Silence(u64),
-	/// So many empty blocks come, of which only the numbers pass.
+	/// So many empty blocks come, of which only those are made that something is scheduled for.
 	Leap(u32),
 	/// A validator is found to have equivocated.
 	Equivocate(u8),
@@ -636,7 +636,7 @@ fn step() -> impl Strategy<Value = Step> {
 		.prop_map(|(who, rightful, wrap, what)| Step::Act(Act { who, rightful, wrap, what }));
 	prop_oneof![
 		20 => act,
-		6 => (programmes(), 1u8..8).prop_map(|(programme, times)| Step::Work { programme, times }),
+		6 => (programmes(), 1u8..12, 0u8..12).prop_map(|(programme, times, liar)| Step::Work { programme, times, liar }),
 		6 => prop_oneof![8 => 1u32..6, 1 => 6u32..260].prop_map(Step::Blocks),
 		1 => prop_oneof![1u64..100, 1_000u64..4_000].prop_map(Step::Silence),
 		1 => prop_oneof![Just(30_000u32), Just(250_000), Just(900_000)].prop_map(Step::Leap),
@@ -647,10 +647,10 @@ fn step() -> impl Strategy<Value = Step> {
 fn take(chain: &mut Chain, step: &Step) {
 	match *step {
 		Step::Act(ref act) => chain.run(|| act.perform()),
-		Step::Work { programme, times } => {
+		Step::Work { programme, times, liar } => {
 			for _ in 0..times {
 				chain.run(|| {
-					if let Some((who, call)) = next_step(programme) {
+					if let Some((who, call)) = next_step(programme, liar) {
 						let _ = call.dispatch(RuntimeOrigin::signed(who));
 					}
 				});
@@ -666,9 +666,7 @@ fn take(chain: &mut Chain, step: &Step) {
 proptest! {
 	#![proptest_config(ProptestConfig::with_cases(CASES))]
 
-	// Many minutes: asked for by name, with `-- --ignored`.
 	#[test]
-	#[ignore = "takes many minutes"]
 	fn invariants_hold_and_no_planck_is_made_or_lost_whatever_is_done(
 		steps in prop::collection::vec(step(), 1..200)
 	) {
@@ -686,9 +684,11 @@ proptest! {
 #[test]
 fn honest_work_finalises_rounds_and_a_safety_stop_by_referendum_pauses_the_programme() {
 	let mut chain = Chain::new();
-	for step in
-		[Step::Work { programme: 0, times: 60 }, Step::Blocks(6), Step::Work { programme: 0, times: 60 }]
-	{
+	for step in [
+		Step::Work { programme: 0, times: 60, liar: 0 },
+		Step::Blocks(6),
+		Step::Work { programme: 0, times: 60, liar: 0 },
+	] {
 		take(&mut chain, &step);
 		chain.run(check_invariants).expect("invariants hold");
 	}

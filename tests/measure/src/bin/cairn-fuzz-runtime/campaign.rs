@@ -132,6 +132,7 @@ struct Batch<'a> {
 	hints: Hints,
 	pool: VecDeque<Vec<u8>>,
 	hashes: Vec<H256>,
+	liar: u8,
 }
 
 impl Campaign {
@@ -172,6 +173,7 @@ impl Campaign {
 			hints: Hints::default(),
 			pool: VecDeque::new(),
 			hashes: Vec::new(),
+			liar: 1 + (batch % 10) as u8,
 		};
 		let mut full = false;
 		for case in 0..cases {
@@ -205,8 +207,8 @@ impl Batch<'_> {
 		let kind = self.random.below(100);
 		match kind {
 			0..=6 => self.block(),
-			7..=26 => self.honest(),
-			27..=50 => {
+			7..=32 => self.honest(),
+			33..=50 => {
 				let bytes = self.fresh();
 				self.transaction(bytes)
 			},
@@ -253,9 +255,8 @@ impl Batch<'_> {
 	}
 
 	fn block(&mut self) -> Input {
-		// Past a deferred slash, the validity of evidence, a track's longest vote; all in blocks. Seldom, because the
-		// scheduler then looks at each of them.
-		if self.random.below(1_000) == 0 {
+		// Past a deferred slash, the validity of evidence, a track's longest vote; all in blocks.
+		if self.random.chance(1) {
 			return Input::Leap(*self.random.pick(&[1_000, 30_000, 250_000, 900_000]));
 		}
 		Input::Block(match self.random.below(20) {
@@ -325,9 +326,10 @@ impl Batch<'_> {
 
 	/// What gets rounds and attestations on, so that there is something to break.
 	fn honest(&mut self) -> Input {
-		let (kind, who) = (self.random.below(18), self.somebody());
+		let (kind, who) = (self.random.below(40), self.somebody());
 		let (index, other) = (self.random.below(8) as usize, self.fresh());
-		let (device, programme) = (self.random.below(u64::from(DEVICES)) as u32, self.random.below(3) as u32);
+		let (device, programme) = (self.random.below(u64::from(DEVICES)) as u32, self.random.below(2) as u32);
+		let liar = self.liar;
 		let call = self.chain.run(|| {
 			let by = |call: RuntimeCall| Some((account(who), call));
 			match kind {
@@ -342,7 +344,18 @@ impl Batch<'_> {
 					by(pallet_training::Call::challenge { programme, round: round.index, claimed }.into())
 				},
 				6..=10 => by(motion(kind, index, other)?),
-				_ => chain::next_step(programme),
+				11 => {
+					let slash = pallet_rewards::Slashes::<Runtime>::iter_keys().min()?;
+					by(pallet_rewards::Call::apply_slash { slash }.into())
+				},
+				12 => {
+					let (slash, accused) = pallet_rewards::Slashes::<Runtime>::iter().next()?;
+					let reason = H256::zero();
+					Some((accused.account, pallet_rewards::Call::appeal { slash, reason }.into()))
+				},
+				13 => by(pallet_rewards::Call::claim { programme }.into()),
+				// One of the aggregators lies, another one in each batch.
+				_ => chain::next_step(programme, liar),
 			}
 		});
 		let Some((who, call)) = call else { return self.block() };

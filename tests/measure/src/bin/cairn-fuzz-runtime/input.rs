@@ -52,7 +52,7 @@ impl Speaker {
 pub enum Input {
 	/// The block ends, and the next one comes so many slots late.
 	Block(u64),
-	/// The same, but with so many empty blocks in between, of which only the numbers pass.
+	/// So many empty blocks, of which only those are made that something is scheduled for.
 	Leap(u32),
 	/// An extrinsic is validated and applied.
 	Extrinsic(Vec<u8>),
