@@ -35,18 +35,41 @@ async function nextNonce(api, { address }) {
 	return next;
 }
 
+// A chain makes a block every few seconds. What takes longer than this never comes: the chain stands still, or the
+// connection that would have told was lost.
+const PATIENCE = 120_000;
+
+// `start` gets the resolve and reject of a promise, which is rejected when neither was called in time. `state` says how
+// far it had come.
+async function inTime(what, state, start) {
+	let timer;
+	const late = new Promise((_, reject) => {
+		timer = setTimeout(() => reject(new Error(`${what}: nothing for ${PATIENCE / 1000} s (${state()})`)), PATIENCE);
+	});
+	try {
+		return await Promise.race([new Promise(start), late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
 // Signs, sends, and waits for the block that holds it. Rejects when the call failed.
 export async function send(api, call, signer) {
 	const nonce = await nextNonce(api, signer);
-	return new Promise((resolve, reject) => {
+	const { section, method } = api.registry.findMetaCall(call.callIndex);
+	let last = 'not sent';
+	return inTime(`${section}.${method} of ${signer.address}, nonce ${nonce}`, () => last, (resolve, reject) => {
 		let stop;
 		call.signAndSend(signer, { nonce }, ({ status, events, dispatchError, isError }) => {
+			last = status.type;
 			if (dispatchError) {
 				stop?.();
 				reject(new Error(explain(api, dispatchError)));
-			} else if (status.isInBlock) {
+			} else if (status.isInBlock || status.isFinalized) {
+				// The library skips `InBlock` when the block is final before its events are read.
+				const block = status.isInBlock ? status.asInBlock : status.asFinalized;
 				stop?.();
-				resolve({ block: status.asInBlock.toHex(), events: events.map(({ event }) => event) });
+				resolve({ block: block.toHex(), events: events.map(({ event }) => event) });
 			} else if (isError) {
 				stop?.();
 				reject(new Error(`the transaction ended as ${status.type}`));
@@ -85,7 +108,7 @@ export async function* history(api, from) {
 
 export async function nextBlock(api) {
 	const start = (await api.rpc.chain.getHeader()).number.toNumber();
-	await new Promise((resolve) => {
+	await inTime(`a block after ${start}`, () => `connected: ${api.isConnected}`, (resolve, reject) => {
 		let stop;
 		api.rpc.chain
 			.subscribeNewHeads((head) => {
@@ -94,7 +117,7 @@ export async function nextBlock(api) {
 					resolve();
 				}
 			})
-			.then((unsubscribe) => (stop = unsubscribe));
+			.then((unsubscribe) => (stop = unsubscribe), reject);
 	});
 }
 

@@ -6,11 +6,11 @@
 use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
 	devnet::{Devnet, Keep},
-	process::run,
+	process::{tail, Process},
 	ui::Ui,
 };
 use cairn_primitives::Schedule;
-use std::{path::Path, process::Command};
+use std::{path::Path, process::Command, time::Duration};
 
 /// Alice to Eve of the development keyring.
 const MEMBERS: [&str; 5] = [
@@ -21,18 +21,25 @@ const MEMBERS: [&str; 5] = [
 	"5HGjWAeFDfFCWPsjFQdVV2Msvz2XtMktvgocEZcCj68kUMaw",
 ];
 
-/// Runs one of the scripts in `js/` and shows what it printed when it fails.
-async fn script(name: &str, args: &[&str]) -> Result<String> {
+/// Runs one of the scripts in `js/` beside the network; what it prints goes to a log of its own among the network's.
+/// One that does not end within `limit` has failed: a script that waits for ever must not hold up all other tests.
+async fn script(net: &Devnet, name: &str, args: &[&str], limit: Duration) -> Result<()> {
 	let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
 	ensure!(
 		folder.join("node_modules").is_dir(),
-		"{} has no node_modules: run scripts/setup, which fetches @polkadot/api and papi",
+		"{} has no node_modules: run scripts/setup --tests, which fetches @polkadot/api and papi",
 		folder.display()
 	);
 	let mut command = Command::new("node");
 	command.current_dir(&folder).arg(name).args(args);
-	let finished = run(command).await.context("node cannot be run; scripts/setup installs it")?;
-	Ok(finished.ok()?.stdout)
+	let log = net.logs().join(format!("{name}.log"));
+	let running = Process::start(name, command, &log, None)
+		.context("node cannot be run; scripts/setup --tests installs it")?;
+	let ended = tokio::time::timeout(limit, net.guard(async { Ok(running.ended().await) })).await;
+	print!("{}", std::fs::read_to_string(&log)?);
+	let status = ended.with_context(|| format!("{name} did not end within {} s", limit.as_secs()))??;
+	ensure!(status.success(), "{name} has failed ({status}); its output is above");
+	Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,9 +59,12 @@ async fn dao_governs_a_live_chain_through_what_wallets_use() {
 		.await
 		.unwrap();
 	let outcome = govern(&net).await;
-	if let Err(error) = &outcome {
-		println!("logs: {}", net.logs().display());
-		println!("{error:#}");
+	if outcome.is_err() {
+		// Where the test runs for others, nobody can look into the folder afterwards.
+		for log in std::fs::read_dir(net.logs()).unwrap() {
+			let log = log.unwrap().path();
+			println!("{}:\n{}", log.display(), tail(&log, 40));
+		}
 	}
 	net.shutdown(if outcome.is_ok() { Keep::No } else { Keep::Yes }).await;
 	outcome.unwrap();
@@ -63,12 +73,11 @@ async fn dao_governs_a_live_chain_through_what_wallets_use() {
 async fn govern(net: &Devnet) -> Result<()> {
 	let url = net.urls()[0].clone();
 	let candidate = net.urls()[3].clone();
-	net.guard(script("metadata.mjs", &[&url])).await?;
-	net.guard(script("papi.mjs", &[&url])).await?;
+	script(net, "metadata.mjs", &[&url], Duration::from_secs(180)).await?;
+	script(net, "papi.mjs", &[&url], Duration::from_secs(180)).await?;
 	let next = net.path().join("next-runtime.wasm");
 	let code = cairn_runtime::rehearsal::WASM_BINARY.context("the build made no WASM")?;
 	std::fs::write(&next, code)?;
 	let next = next.display().to_string();
-	println!("{}", net.guard(script("governance.mjs", &[&url, &candidate, &next])).await?);
-	Ok(())
+	script(net, "governance.mjs", &[&url, &candidate, &next], Duration::from_secs(1200)).await
 }
