@@ -254,6 +254,18 @@ impl_runtime_apis! {
 		fn aggregators() -> Vec<AccountId> {
 			Training::aggregators()
 		}
+
+		fn drawable(programme: ProgrammeId) -> u32 {
+			Training::drawable(programme)
+		}
+
+		fn can_open_round(programme: ProgrammeId) -> bool {
+			Training::can_open_round(programme)
+		}
+
+		fn may_take_part(programme: ProgrammeId, device: DeviceId) -> bool {
+			Training::may_take_part(programme, device)
+		}
 	}
 
 	impl cairn_runtime_api::ProvenanceApi<Block, AccountId, BlockNumber> for Runtime {
@@ -368,6 +380,10 @@ impl_runtime_apis! {
 
 		fn local_steps(device: DeviceId, max: u32) -> u32 {
 			Hardware::local_steps_for(device, max)
+		}
+
+		fn can_attest(device: DeviceId) -> bool {
+			Hardware::can_attest(device)
 		}
 
 		fn recheck_is_due() -> bool {

@@ -78,6 +78,8 @@ pub struct Builder {
 	min_updates: Option<u32>,
 	target_updates: Option<u32>,
 	committee: Option<u32>,
+	challenge_bond: u64,
+	bonds: Vec<u64>,
 	rpc_port: u16,
 	data_dir: Option<PathBuf>,
 	binaries: Option<Binaries>,
@@ -135,6 +137,11 @@ impl Builder {
 		target_updates: Option<u32>,
 		/// Aggregators drawn per round; at most 3 of those there are when `None`.
 		committee: Option<u32>,
+		/// What a challenger puts at stake, in plancks; 0.
+		challenge_bond: u64,
+		/// What each aggregator bonds, in CRN, the first one first; those beyond the list bond the least that the chain
+		/// takes.
+		bonds: Vec<u64>,
 		/// RPC port of the first validator; the others get the ones after it. 0 takes free ports; 0.
 		rpc_port: u16,
 		/// Where everything is kept; a fresh temporary folder when `None`.
@@ -362,6 +369,8 @@ impl Devnet {
 			min_updates: None,
 			target_updates: None,
 			committee: None,
+			challenge_bond: 0,
+			bonds: Vec::new(),
 			rpc_port: 0,
 			data_dir: None,
 			binaries: None,
@@ -397,6 +406,14 @@ impl Devnet {
 	/// When there is none with this index.
 	pub fn worker(&self, index: usize) -> &Worker {
 		&self.workers[index]
+	}
+
+	/// A worker, to change what it does when it is started next.
+	///
+	/// # Panics
+	/// When there is none with this index.
+	pub fn worker_mut(&mut self, index: usize) -> &mut Worker {
+		&mut self.workers[index]
 	}
 
 	/// The programs it runs.
@@ -501,6 +518,7 @@ impl Devnet {
 				identity: Identity { account: String::new(), peer_id: String::new() },
 				trainer: index < active && self.options.trainer(index).is_some(),
 				aggregator: index < self.options.aggregators,
+				bond: self.options.bonds.get(index).copied(),
 				run_args: Vec::new(),
 				binary: self.binaries.worker.clone(),
 				daemon: None,
@@ -566,6 +584,7 @@ impl Devnet {
 				"rule": o.rule,
 				"schedule": o.schedule,
 				"committeeSize": o.committee_size(),
+				"challengeBond": o.challenge_bond,
 				"minUpdates": o.least_updates(),
 				"targetUpdates": o.target_updates.unwrap_or(o.trainers() as u32),
 				"rounds": o.rounds,

@@ -33,6 +33,8 @@ pub struct Worker {
 	pub trainer: bool,
 	/// Whether it aggregates.
 	pub aggregator: bool,
+	/// What it bonds as an aggregator, in CRN; the least that the chain takes when `None`.
+	pub bond: Option<u64>,
 	/// Its log: standard error of the daemon.
 	pub log: PathBuf,
 	/// The daemon's events, one JSON object per line.
@@ -72,9 +74,11 @@ impl Worker {
 	/// When the command fails.
 	pub async fn register(&self) -> Result<()> {
 		let site = format!("{} site", self.name);
+		let bond = self.bond.map(|crn| crn.to_string());
 		let mut args = vec!["register", "--site-name", &site, "--region", "local", "--energy", "grid"];
 		if self.aggregator {
 			args.push("--aggregator");
+			args.extend(bond.iter().flat_map(|bond| ["--bond", bond]));
 		}
 		self.cli(&args).await?.ok().with_context(|| format!("{} cannot be registered", self.name))?;
 		Ok(())

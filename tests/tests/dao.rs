@@ -8,8 +8,10 @@ use cairn_devnet::{
 	devnet::{Devnet, Keep},
 	process::{tail, Process},
 	ui::Ui,
+	worker::Worker,
 };
 use cairn_primitives::Schedule;
+use serde_json::Value;
 use std::{path::Path, process::Command, time::Duration};
 
 /// Alice to Eve of the development keyring.
@@ -20,6 +22,31 @@ const MEMBERS: [&str; 5] = [
 	"5DAAnrj7VHTznn2AWBemMuyBwZWs6FNFjdyVXUeYum3PTXFy",
 	"5HGjWAeFDfFCWPsjFQdVV2Msvz2XtMktvgocEZcCj68kUMaw",
 ];
+
+const TRAINERS: usize = 3;
+const ATTESTERS: usize = 2;
+
+/// Starts a small device, a class of its own for which the charter will ask for evidence. Its number.
+async fn start_edge_device(net: &mut Devnet) -> Result<u64> {
+	let edge = net.worker_mut(TRAINERS);
+	edge.trainer = true;
+	let args =
+		["register", "--site-name", "edge", "--region", "local", "--energy", "grid", "--class", "edge"];
+	let registered: Value = edge.cli(&args).await?.json()?;
+	edge.start()?;
+	registered["device"].as_u64().with_context(|| format!("a registered worker has a device: {registered}"))
+}
+
+/// Starts those who will be asked to judge it, whom nobody has named yet.
+fn start_attesters(net: &Devnet) -> Result<Vec<Process>> {
+	let attesters = &net.workers()[TRAINERS + 1..];
+	let start = |worker: &Worker| {
+		let mut command = worker.command();
+		command.args(["attest", "--judge", "--threads", "1"]);
+		Process::start(&worker.name, command, &worker.log, Some(&worker.events))
+	};
+	attesters.iter().map(start).collect()
+}
 
 /// Runs one of the scripts in `js/` beside the network; what it prints goes to a log of its own among the network's.
 /// One that does not end within `limit` has failed: a script that waits for ever must not hold up all other tests.
@@ -44,10 +71,11 @@ async fn script(net: &Devnet, name: &str, args: &[&str], limit: Duration) -> Res
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dao_governs_a_live_chain_through_what_wallets_use() {
-	let net = Devnet::builder()
+	let mut net = Devnet::builder()
 		.validators(3usize)
 		.candidates(1usize)
-		.workers(3usize)
+		.workers(TRAINERS)
+		.spares(1 + ATTESTERS)
 		.members(MEMBERS.map(String::from).to_vec())
 		.fast(true)
 		// More than can be run here: the first programme stays open.
@@ -58,7 +86,7 @@ async fn dao_governs_a_live_chain_through_what_wallets_use() {
 		.start()
 		.await
 		.unwrap();
-	let outcome = govern(&net).await;
+	let outcome = govern(&mut net).await;
 	if outcome.is_err() {
 		// Where the test runs for others, nobody can look into the folder afterwards.
 		for log in std::fs::read_dir(net.logs()).unwrap() {
@@ -70,7 +98,10 @@ async fn dao_governs_a_live_chain_through_what_wallets_use() {
 	outcome.unwrap();
 }
 
-async fn govern(net: &Devnet) -> Result<()> {
+async fn govern(net: &mut Devnet) -> Result<()> {
+	let edge = start_edge_device(net).await?.to_string();
+	let net = &*net;
+	let _attesters = start_attesters(net)?;
 	let url = net.urls()[0].clone();
 	let candidate = net.urls()[3].clone();
 	script(net, "metadata.mjs", &[&url], Duration::from_secs(180)).await?;
@@ -79,5 +110,7 @@ async fn govern(net: &Devnet) -> Result<()> {
 	let code = cairn_runtime::rehearsal::WASM_BINARY.context("the build made no WASM")?;
 	std::fs::write(&next, code)?;
 	let next = next.display().to_string();
-	script(net, "governance.mjs", &[&url, &candidate, &next], Duration::from_secs(1200)).await
+	let mut args = vec![url.as_str(), &candidate, &next, &edge];
+	args.extend(net.workers()[TRAINERS + 1..].iter().map(|w| w.identity.account.as_str()));
+	script(net, "governance.mjs", &args, Duration::from_secs(1200)).await
 }

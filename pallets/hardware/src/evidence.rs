@@ -102,13 +102,7 @@ impl<T: Config> Pallet<T> {
 		let (id, mut device) = Self::device_by(&account)?;
 		let now = Self::now();
 		Self::settle(id, &mut device);
-		ensure!(device.suspension != Some(Suspension::Ordered), Error::<T>::NotActivatable);
-		ensure!(Attesters::<T>::get().threshold > 0, Error::<T>::NoAttesters);
-		let pause = T::MeasurementWindow::get().saturating_add(T::StatementWindow::get());
-		ensure!(
-			device.requested.is_none_or(|before| now > before.saturating_add(pause)),
-			Error::<T>::TooSoon
-		);
+		Self::ensure_may_request(&device)?;
 		device.requested = Some(now);
 		let submit_by = now.saturating_add(T::MeasurementWindow::get());
 		Devices::<T>::insert(id, device);
@@ -123,6 +117,16 @@ impl<T: Config> Pallet<T> {
 			},
 		);
 		Self::deposit_event(Event::AttestationRequested { device: id, submit_by });
+		Ok(())
+	}
+
+	/// Refuses a request for attestation that a device makes now.
+	pub(crate) fn ensure_may_request(device: &DeviceEntry<T>) -> DispatchResult {
+		ensure!(device.suspension != Some(Suspension::Ordered), Error::<T>::NotActivatable);
+		ensure!(Attesters::<T>::get().threshold > 0, Error::<T>::NoAttesters);
+		let pause = T::MeasurementWindow::get().saturating_add(T::StatementWindow::get());
+		let asked = device.requested.map(|before| before.saturating_add(pause));
+		ensure!(asked.is_none_or(|until| Self::now() > until), Error::<T>::TooSoon);
 		Ok(())
 	}
 

@@ -102,6 +102,15 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
+	/// Whether a device has a request for attestation under way, or would be allowed one now.
+	pub fn can_attest(device: DeviceId) -> bool {
+		let account = Devices::<T>::get(device).map(|d| d.account);
+		let entry = account.and_then(|account| Self::device_by(&account).ok());
+		entry.is_some_and(|(id, entry)| {
+			Self::open_challenge(id).is_some() || Self::ensure_may_request(&entry).is_ok()
+		})
+	}
+
 	/// Whether nobody has drawn for re-checks in this epoch yet.
 	pub fn recheck_is_due() -> bool {
 		let (_, epoch) = T::EpochRandomness::random(recheck::SUBJECT);

@@ -44,6 +44,21 @@ impl<T: Config> Pallet<T> {
 		})
 	}
 
+	/// Whether [`Call::advance`] would open the next round of a programme that waits for funds or for the policy.
+	pub fn can_open_round(id: ProgrammeId) -> bool {
+		Programmes::<T>::get(id).is_some_and(|entry| {
+			let settings = entry.next.as_ref().unwrap_or(&entry.settings);
+			matches!(entry.state, ProgrammeState::Unfunded | ProgrammeState::Barred)
+				&& T::Policy::may_start_round(settings, entry.released).is_ok()
+				&& pallet_rewards::Pallet::<T>::pot_free(id) >= settings.reward_per_round
+		})
+	}
+
+	/// Whether the policy lets a device take part in a programme.
+	pub fn may_take_part(programme: ProgrammeId, device: DeviceId) -> bool {
+		T::Policy::may_take_part(programme, device)
+	}
+
 	/// The running round of a programme.
 	pub fn current_round(programme: ProgrammeId) -> Option<RoundInfo<T::AccountId, BlockNumberFor<T>>> {
 		let r = Running::<T>::get(programme)?;

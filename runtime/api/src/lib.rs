@@ -44,6 +44,21 @@ sp_api::decl_runtime_apis! {
 
 		/// The accounts that stand ready to be drawn into a committee, in the order in which the draw sees them.
 		fn aggregators() -> Vec<AccountId>;
+
+		/// How many of them a committee of a programme could be drawn from now: those who were enlisted before the draw
+		/// could be foreseen, whose device is active and may take part, and whose bond still suffices.
+		fn drawable(programme: ProgrammeId) -> u32;
+
+		/// Whether `Training.advance` would open the next round of a programme that waits: the charter allows the round
+		/// and the pot can pay for it.
+		///
+		/// `false` when the programme does not wait for either, or does not exist.
+		fn can_open_round(programme: ProgrammeId) -> bool;
+
+		/// Whether the charter lets a device take part in a programme: it has the evidence that is asked of its class.
+		///
+		/// `false` when evidence is asked for and no device has this number.
+		fn may_take_part(programme: ProgrammeId, device: DeviceId) -> bool;
 	}
 
 	/// The provenance ledger, as far as it is in state: what commits to the records, and which weights have one. The records
@@ -115,6 +130,12 @@ sp_api::decl_runtime_apis! {
 		///
 		/// `None` when the device has none: it never asked, its windows are over, or it is decided.
 		fn open_challenge(device: DeviceId) -> Option<AttestationInfo<AccountId, u32>>;
+
+		/// Whether a device has a request for attestation under way, or would be allowed one now.
+		///
+		/// `false` when there are no attesters, when its last request was too short ago, when governance suspended it, when
+		/// it is retired, and when no device has this number.
+		fn can_attest(device: DeviceId) -> bool;
 
 		/// A page of the requests that have a measurement and wait for attesters, in no particular order, beginning behind
 		/// the device `after`. To read on, pass the last one's device; an empty page is the end.

@@ -37,6 +37,9 @@ pub enum Outcome {
 	Refused(String),
 }
 
+/// Pallet, call and arguments.
+pub type Call = (&'static str, &'static str, Vec<Value>);
+
 /// Calls of one account.
 pub struct Account {
 	rpc: Rpc,
@@ -77,13 +80,13 @@ impl rpcs::RpcClientT for Adapter {
 	}
 }
 
+/// A number as an argument.
+pub fn number(n: u32) -> Value {
+	Value::u128(n.into())
+}
+
 /// A call of `Training.commit_update`.
-pub fn commit_update(
-	programme: u32,
-	round: u32,
-	artifact: [u8; 32],
-) -> (&'static str, &'static str, Vec<Value>) {
-	let number = |n: u32| Value::u128(n.into());
+pub fn commit_update(programme: u32, round: u32, artifact: [u8; 32]) -> Call {
 	let arguments = vec![number(programme), number(round), Value::from_bytes(artifact), number(1), number(1)];
 	("Training", "commit_update", arguments)
 }
@@ -100,13 +103,23 @@ impl Account {
 		Ok(Self { rpc, client, key })
 	}
 
+	/// Its address.
+	pub fn address(&self) -> String {
+		subxt::utils::AccountId32(self.id()).to_string()
+	}
+
+	/// Its public key.
+	pub fn id(&self) -> [u8; 32] {
+		self.key.public_key().0
+	}
+
 	/// Sends these calls at once, with consecutive nonces, waits until all are finalised, and says what became of each.
-	pub async fn send(&self, calls: Vec<(&str, &str, Vec<Value>)>) -> Result<Vec<Outcome>> {
+	pub async fn send(&self, calls: Vec<Call>) -> Result<Vec<Outcome>> {
 		let mut heads = self.rpc.heads().await?;
 		let head = self.rpc.finalised().await?;
 		let hash = H256::from_str(&head.hash)?;
 		let at = self.client.at_block_hash_and_number(hash, head.number.into()).await?;
-		let account = subxt::utils::AccountId32(self.key.public_key().0).to_string();
+		let account = self.address();
 		let nonce: u64 = self.rpc.call("system_accountNextIndex", rpc_params![&account]).await?;
 		let mut waiting = Vec::new();
 		for (offset, (pallet, call, arguments)) in (0u64..).zip(calls) {

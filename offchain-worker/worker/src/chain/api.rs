@@ -109,6 +109,35 @@ impl Chain {
 		self.call("TrainingApi_aggregators", (), at).await
 	}
 
+	/// How many of them a committee of this programme could be drawn from.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn drawable(&self, id: ProgrammeId, at: Option<H256>) -> Result<u32, ChainError> {
+		self.call("TrainingApi_drawable", id, at).await
+	}
+
+	/// Whether the next round of a programme that waits could open.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn can_open_round(&self, id: ProgrammeId, at: Option<H256>) -> Result<bool, ChainError> {
+		self.call("TrainingApi_can_open_round", id, at).await
+	}
+
+	/// Whether the charter lets a device take part in a programme.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn may_take_part(
+		&self,
+		id: ProgrammeId,
+		device: DeviceId,
+		at: Option<H256>,
+	) -> Result<bool, ChainError> {
+		self.call("TrainingApi_may_take_part", (id, device), at).await
+	}
+
 	/// A device.
 	///
 	/// # Errors
@@ -159,6 +188,14 @@ impl Chain {
 		at: Option<H256>,
 	) -> Result<Option<Challenge>, ChainError> {
 		self.call("HardwareApi_open_challenge", device, at).await
+	}
+
+	/// Whether a device has a request for attestation under way, or would be allowed one now.
+	///
+	/// # Errors
+	/// See [`Chain::programmes`].
+	pub async fn can_attest(&self, device: DeviceId, at: Option<H256>) -> Result<bool, ChainError> {
+		self.call("HardwareApi_can_attest", device, at).await
 	}
 
 	/// All requests that have a measurement and wait for attesters.

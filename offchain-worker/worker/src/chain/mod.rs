@@ -18,7 +18,7 @@ pub use rpc::{RpcError, RpcPool, RpcSettings};
 pub use submit::{Landed, SubmitError, Submitter};
 
 use cairn_primitives::H256;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use subxt::{
 	backend::LegacyBackend,
 	client::{OnlineClientAtBlockImpl, OnlineClientAtBlockT},
@@ -145,6 +145,15 @@ impl Chain {
 			.at_block_hash_and_number(head.hash, head.number.into())
 			.await
 			.map_err(|e| ChainError::Metadata(e.to_string()))
+	}
+
+	/// How long a block takes, by the chain's own word.
+	///
+	/// # Errors
+	/// When the metadata does not say it.
+	pub async fn block_time(&self, at: Head) -> Result<Duration, ChainError> {
+		let ms = self.amount_constant(at, "Babe", "ExpectedBlockTime").await?;
+		Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX).max(1)))
 	}
 
 	/// A constant of the runtime that is an amount.

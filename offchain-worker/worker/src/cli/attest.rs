@@ -2,17 +2,16 @@
 
 use super::{args::AttestArgs, App, CliError};
 use crate::{
-	benchmark::{self, Pace, Part},
-	chain::{Call, Chain, Challenge, Device, Heads, Landed, SubmitError, Submitter},
+	attest::{describe, measure, said, speed_of, Prover, DELIVERY},
+	benchmark::{self, Pace},
+	chain::{Call, Chain, Challenge, Heads, Landed, SubmitError, Submitter},
+	daemon::{Ledger, LiveLedger},
 	journal::NoLog,
 	keys::Keys,
 	output::Output,
 	units::short,
 };
-use cairn_primitives::{
-	hardware::{attestation_nonce, Measurement, Speed},
-	DeviceId, H256,
-};
+use cairn_primitives::{hardware::Measurement, DeviceId, H256};
 use serde_json::json;
 use std::{
 	collections::HashSet,
@@ -23,8 +22,6 @@ use std::{
 
 /// How often a transaction that got lost is made anew.
 const ATTEMPTS: u32 = 3;
-/// Blocks that a measurement needs to get into a block, with some to spare.
-const DELIVERY: u32 = 3;
 /// For how many blocks it is one attester's turn to draw for re-checks.
 const TURN: u32 = 10;
 /// The pause after an attester could not read the chain.
@@ -45,46 +42,27 @@ pub(super) async fn run(app: &App, args: AttestArgs) -> Result<(), CliError> {
 	} else if args.judge {
 		Judge::new(app, threads).await?.run().await
 	} else {
-		Proof::new(app, threads).await?.run(seconds).await
+		prove(app, threads, seconds).await
 	}
 }
 
-fn describe(speed: &Speed) -> String {
-	format!("{:.1} GFLOP/s, {:.1} GB/s", speed.flops as f64 / 1e9, speed.bandwidth as f64 / 1e9)
-}
-
-fn speed_of(measurement: &Measurement) -> Result<Speed, CliError> {
-	measurement.speed().ok_or_else(|| CliError::Failed("the benchmark measured nothing: try again".into()))
-}
-
-/// Runs the benchmark off the async threads, with a bar.
-async fn measure(
-	output: &Output,
-	nonce: H256,
-	seconds: Duration,
-	threads: usize,
-) -> Result<Measurement, CliError> {
-	let text = format!("measuring for {} s; leave the machine alone meanwhile", 2 * seconds.as_secs());
-	output.event("attest.measuring", json!({ "nonce": nonce, "seconds": 2 * seconds.as_secs() }), text);
-	let bar = output.bar(2 * seconds.as_secs(), "benchmark");
-	let work = move || {
-		benchmark::measure(&nonce, seconds, threads, &mut |part, count, spent| {
-			let (before, what) = match part {
-				Part::Products => (Duration::ZERO, "products"),
-				Part::Sweeps => (seconds, "sweeps"),
-			};
-			bar.set((before + spent).as_secs(), format!("{count} {what}"));
-			ControlFlow::Continue(())
-		})
-	};
-	let measured = tokio::task::spawn_blocking(work).await.map_err(CliError::failed)?;
-	measured.map_err(CliError::failed)
-}
-
-/// How long a block takes, by the chain's own word.
-async fn block_time(chain: &Chain, heads: &Heads) -> Result<Duration, CliError> {
-	let ms = chain.amount_constant(heads.finalised_now(), "Babe", "ExpectedBlockTime").await?;
-	Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX).max(1)))
+/// Has this account's device attested.
+async fn prove(app: &App, threads: usize, seconds: Duration) -> Result<(), CliError> {
+	let base = app.base()?;
+	let keys = Keys::load(&base)?;
+	let (chain, heads) = app.connect_for_command(&base).await?;
+	let submitter = Submitter::new(chain.clone(), heads.clone(), keys.signer().clone(), Arc::new(NoLog));
+	let ledger = LiveLedger::new(chain, heads, submitter);
+	let me = keys.account_id();
+	let device = ledger.device_of(&me).await?.ok_or_else(|| {
+		CliError::Failed(format!("{me} has no device to attest: run `cairn-worker register` first"))
+	})?;
+	let prover = Prover { ledger: &ledger, output: &app.output, device: device.id, threads, key: "attest" };
+	let delivered = prover.deliver(seconds).await?;
+	let evidence = prover.verdict(&delivered).await?;
+	let text = said(device.id, &evidence);
+	app.output.result(&json!({ "device": device.id, "evidence": evidence }), text);
+	Ok(())
 }
 
 /// Sends a call; what got lost can no longer land and is made anew.
@@ -94,116 +72,6 @@ async fn send(submitter: &Submitter, key: &str, call: &Call) -> Result<Landed, S
 		match submitter.submit(key, call).await {
 			Err(SubmitError::Lost { .. }) if attempt < ATTEMPTS => attempt += 1,
 			outcome => return outcome,
-		}
-	}
-}
-
-/// A device that lets itself be measured.
-struct Proof<'a> {
-	output: &'a Output,
-	chain: Chain,
-	heads: Heads,
-	submitter: Submitter,
-	device: Device,
-	block_time: Duration,
-	threads: usize,
-}
-
-impl<'a> Proof<'a> {
-	async fn new(app: &'a App, threads: usize) -> Result<Self, CliError> {
-		let base = app.base()?;
-		let keys = Keys::load(&base)?;
-		let (chain, heads) = app.connect_for_command(&base).await?;
-		let me = keys.account_id();
-		let device = chain.device_of(&me, Some(heads.finalised_now().hash)).await?;
-		let device = device.ok_or_else(|| {
-			CliError::Failed(format!("{me} has no device to attest: run `cairn-worker register` first"))
-		})?;
-		let submitter = Submitter::new(chain.clone(), heads.clone(), keys.signer().clone(), Arc::new(NoLog));
-		let block_time = block_time(&chain, &heads).await?;
-		Ok(Self { output: &app.output, chain, heads, submitter, device, block_time, threads })
-	}
-
-	async fn open_challenge(&self) -> Result<Option<Challenge>, CliError> {
-		Ok(self.chain.open_challenge(self.device.id, Some(self.heads.finalised_now().hash)).await?)
-	}
-
-	async fn run(&self, seconds: Duration) -> Result<(), CliError> {
-		let (nonce, delivered) = match self.open_challenge().await? {
-			Some(Challenge { nonce: Some(nonce), measurement: Some(_), .. }) => {
-				let text = format!("device {}: the measurement is delivered already", self.device.id);
-				self.output.event("attest.delivered", json!({ "nonce": nonce }), text);
-				(nonce, 0)
-			},
-			open => {
-				let (nonce, requested) = self.nonce(open).await?;
-				(nonce, self.deliver(nonce, requested, seconds).await?)
-			},
-		};
-		self.verdict(nonce, delivered).await
-	}
-
-	/// The seed of the benchmark and the block it comes from: of the request that is open, or of a new one.
-	async fn nonce(&self, open: Option<Challenge>) -> Result<(H256, u32), CliError> {
-		let id = self.device.id;
-		let (requested, hash) = match open {
-			Some(open) => {
-				let hash = self.chain.block_hash(open.requested).await?;
-				let hash = hash.ok_or_else(|| CliError::Failed("the node lags behind: try again".into()))?;
-				(open.requested, hash)
-			},
-			None => {
-				self.output.event(
-					"attest.requesting",
-					json!({ "device": id }),
-					format!("requesting attestation of device {id}"),
-				);
-				let landed = send(&self.submitter, "attest/request", &Call::RequestAttestation).await?;
-				(landed.block, landed.block_hash)
-			},
-		};
-		Ok((attestation_nonce(&self.chain.genesis(), &hash, id), requested))
-	}
-
-	/// Measures and delivers. The block of the delivery.
-	async fn deliver(&self, nonce: H256, requested: u32, seconds: Duration) -> Result<u32, CliError> {
-		// The chain takes no part that lasted less than a quarter of the time it saw pass.
-		let waited = self.block_time * self.heads.best_now().saturating_sub(requested);
-		let seconds = seconds.max(waited / 2 + self.block_time * DELIVERY);
-		let measurement = measure(self.output, nonce, seconds, self.threads).await?;
-		let speed = speed_of(&measurement)?;
-		let text = format!("measured {}; delivering", describe(&speed));
-		self.output.event("attest.measured", json!({ "speed": speed, "measurement": measurement }), text);
-		let call = Call::SubmitMeasurement { nonce, measurement };
-		Ok(send(&self.submitter, "attest/submit", &call).await?.block)
-	}
-
-	/// Waits for the attesters.
-	async fn verdict(&self, nonce: H256, delivered: u32) -> Result<(), CliError> {
-		let id = self.device.id;
-		self.output.event("attest.waiting", json!({ "device": id }), "waiting for attesters");
-		let mut finalised = self.heads.finalised.clone();
-		loop {
-			let at = Some(finalised.borrow_and_update().hash);
-			let open = self.chain.open_challenge(id, at).await?;
-			if !open.is_some_and(|open| open.nonce == Some(nonce)) {
-				let device = self.chain.device(id, at).await?;
-				let evidence = device.and_then(|d| d.evidence).filter(|e| e.valid && e.at >= delivered);
-				let Some(evidence) = evidence else {
-					return Err(CliError::Failed(format!(
-						"device {id} was not attested: the attesters found the measurement to be false, did not agree, or were silent. \
-						 The events of the chain say which; try again on an idle machine"
-					)));
-				};
-				let speed =
-					evidence.speed.as_ref().map_or_else(String::new, |s| format!(" at {}", describe(s)));
-				let text = format!("device {id} is attested{speed}, until block {}", evidence.expires);
-				self.output.result(&json!({ "device": id, "evidence": evidence }), text);
-				return Ok(());
-			}
-			if finalised.changed().await.is_err() {
-				return Err(CliError::Failed("the node went away: run this again to see the outcome".into()));
-			}
 		}
 	}
 }
@@ -231,7 +99,7 @@ impl<'a> Judge<'a> {
 		let chain = app.connect(&base, None).await?;
 		let heads = Heads::follow(&chain).await?;
 		let submitter = Submitter::new(chain.clone(), heads.clone(), keys.signer().clone(), Arc::new(NoLog));
-		let block_time = block_time(&chain, &heads).await?;
+		let block_time = chain.block_time(heads.finalised_now()).await?;
 		let pace =
 			tokio::task::spawn_blocking(move || Pace::take(threads)).await.map_err(CliError::failed)?;
 		let text = format!("attester {} is ready", submitter.account());

@@ -11,6 +11,7 @@ mod run;
 mod status;
 
 use crate::{
+	attest::AttestError,
 	base::{BaseError, BasePath},
 	chain::{Chain, ChainError, Heads, RpcPool, RpcSettings, SubmitError},
 	config::{ConfigError, Settings},
@@ -62,7 +63,7 @@ macro_rules! failures {
 		})*
 	};
 }
-failures!(BaseError, ChainError, DaemonError, JournalError, KeyError, StoreError, SubmitError);
+failures!(AttestError, BaseError, ChainError, DaemonError, JournalError, KeyError, StoreError, SubmitError);
 
 /// What every command gets.
 pub(crate) struct App {

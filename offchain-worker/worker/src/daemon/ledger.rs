@@ -1,12 +1,16 @@
 //! What the daemon needs of the chain, so that it can be tested without one.
 
 use crate::{
-	chain::{api::Rewards, Call, Chain, ChainError, Device, Heads, Landed, Round, SubmitError, Submitter},
+	chain::{
+		api::Rewards, Call, Chain, ChainError, Challenge, Device, Heads, Landed, Round, SubmitError,
+		Submitter,
+	},
 	plan::{ChainView, Duties, ProgrammeView},
 };
 use async_trait::async_trait;
-use cairn_primitives::{DeviceId, ProgrammeId, RoundIndex, H256};
+use cairn_primitives::{views::ProgrammeState, DeviceId, ProgrammeId, RoundIndex, H256};
 use futures::future::try_join_all;
+use std::time::Duration;
 use subxt::utils::AccountId32;
 
 /// The chain at finalised blocks, and one account on it.
@@ -30,6 +34,14 @@ pub trait Ledger: Send + Sync {
 	async fn device_of_network_key(&self, key: &[u8; 32]) -> Result<Option<Device>, ChainError>;
 	/// The local steps a device is asked for where one of full speed is asked for `max`.
 	async fn local_steps(&self, id: DeviceId, max: u32) -> Result<u32, ChainError>;
+	/// How many aggregators a committee of this programme could be drawn from.
+	async fn drawable(&self, id: ProgrammeId) -> Result<u32, ChainError>;
+	/// A device's request for attestation that is under way.
+	async fn open_challenge(&self, id: DeviceId) -> Result<Option<Challenge>, ChainError>;
+	/// The hash of a block by its number, if the node has it.
+	async fn block_hash(&self, number: u32) -> Result<Option<H256>, ChainError>;
+	/// How long a block takes, by the chain's own word.
+	async fn block_time(&self) -> Result<Duration, ChainError>;
 	/// Who stands ready for committees.
 	async fn aggregators(&self) -> Result<Vec<AccountId32>, ChainError>;
 	/// What this account earned in a programme.
@@ -57,11 +69,25 @@ impl LiveLedger {
 		Some(self.heads.finalised_now().hash)
 	}
 
-	async fn programme(&self, id: ProgrammeId, at: H256) -> Result<Option<ProgrammeView>, ChainError> {
+	async fn programme(
+		&self,
+		id: ProgrammeId,
+		device: Option<DeviceId>,
+		at: H256,
+	) -> Result<Option<ProgrammeView>, ChainError> {
 		let at = Some(at);
-		let (info, round) =
-			futures::try_join!(self.chain.programme(id, at), self.chain.current_round(id, at))?;
-		Ok(info.map(|info| ProgrammeView { info, round }))
+		let admits = async {
+			match device {
+				Some(device) => self.chain.may_take_part(id, device, at).await,
+				None => Ok(false),
+			}
+		};
+		let (info, round, admits) =
+			futures::try_join!(self.chain.programme(id, at), self.chain.current_round(id, at), admits)?;
+		let Some(info) = info else { return Ok(None) };
+		let can_open = matches!(info.state, ProgrammeState::Unfunded | ProgrammeState::Barred)
+			&& self.chain.can_open_round(id, at).await?;
+		Ok(Some(ProgrammeView { info, round, can_open, admits }))
 	}
 }
 
@@ -88,14 +114,20 @@ impl Ledger for LiveLedger {
 		let wanted = |id: &ProgrammeId| {
 			duties.aggregator || duties.programmes.is_empty() || duties.programmes.contains(id)
 		};
-		let programmes =
-			try_join_all(ids.into_iter().filter(wanted).map(|id| self.programme(id, head.hash))).await?;
+		let mine = device.as_ref().map(|d| d.id);
+		let programmes = ids.into_iter().filter(wanted).map(|id| self.programme(id, mine, head.hash));
+		let programmes = try_join_all(programmes).await?;
+		let can_attest = match mine {
+			Some(device) => self.chain.can_attest(device, at).await?,
+			None => false,
+		};
 		Ok(ChainView {
 			finalised: head.number,
 			best: self.heads.best_now(),
 			me,
 			device,
 			enlisted: aggregators.contains(&me),
+			can_attest,
 			programmes: programmes.into_iter().flatten().collect(),
 		})
 	}
@@ -122,6 +154,22 @@ impl Ledger for LiveLedger {
 
 	async fn local_steps(&self, id: DeviceId, max: u32) -> Result<u32, ChainError> {
 		self.chain.local_steps(id, max, self.at()).await
+	}
+
+	async fn drawable(&self, id: ProgrammeId) -> Result<u32, ChainError> {
+		self.chain.drawable(id, self.at()).await
+	}
+
+	async fn open_challenge(&self, id: DeviceId) -> Result<Option<Challenge>, ChainError> {
+		self.chain.open_challenge(id, self.at()).await
+	}
+
+	async fn block_hash(&self, number: u32) -> Result<Option<H256>, ChainError> {
+		self.chain.block_hash(number).await
+	}
+
+	async fn block_time(&self) -> Result<Duration, ChainError> {
+		self.chain.block_time(self.heads.finalised_now()).await
 	}
 
 	async fn aggregators(&self) -> Result<Vec<AccountId32>, ChainError> {

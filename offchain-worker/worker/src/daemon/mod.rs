@@ -4,6 +4,7 @@
 //! after a growing pause. An action that the chain has overtaken is told to stop.
 
 mod aggregator;
+mod attest;
 mod exchange;
 mod ledger;
 mod policy;
@@ -178,6 +179,7 @@ impl Task {
 			Action::Challenge { at, claimed } => aggregator::challenge(&self, &action, at, *claimed).await,
 			Action::Advance { at, phase } => upkeep::advance(&self, &action, at, *phase).await,
 			Action::Resume { programme } => upkeep::resume(&self, &action, *programme).await,
+			Action::Attest => attest::attest(&self, &action).await,
 			Action::Fetch { programme, artifact } => upkeep::fetch(&self, *programme, artifact).await,
 			Action::Announce { artifact } => upkeep::announce(&self, artifact).await,
 			Action::Settle { programme, round } => upkeep::settle(&self, *programme, *round).await,

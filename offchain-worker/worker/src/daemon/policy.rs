@@ -88,7 +88,7 @@ mod tests {
 	use super::*;
 	use crate::{
 		journal::Entry,
-		plan::tests::{programme, round, UPDATE},
+		plan::tests::{idle, round, UPDATE},
 	};
 	use cairn_primitives::views::Phase;
 
@@ -97,7 +97,7 @@ mod tests {
 		let mut journal = JournalState::default();
 		journal.apply(Entry::Withhold { programme: 0, round: 3, artifact: UPDATE });
 		let withheld = Withheld::from_journal(&journal);
-		let at = |phase| [ProgrammeView { info: programme(), round: Some(round(phase)) }];
+		let at = |phase| [ProgrammeView { round: Some(round(phase)), ..idle() }];
 		assert!(withheld.contains(&UPDATE));
 		withheld.release(&at(Phase::Commit));
 		withheld.release(&[]);

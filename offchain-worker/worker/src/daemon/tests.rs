@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
 	base::BasePath,
-	chain::{api::Rewards, heads::Head, Device, Heads, Refused, Round},
+	chain::{api::Rewards, heads::Head, Challenge, Device, Heads, Refused, Round},
 	journal::Journal,
 	plan::tests::{commit, device, member, round, view, ME, OTHER},
 	trainer::{LocalUpdate, Progress, TrainJob, TrainerError},
@@ -14,8 +14,9 @@ use cairn_artifacts::{artifact_hash, Tensor, TensorFile};
 use cairn_primitives::{
 	bitmap,
 	envelope::{UpdateEnvelope, WeightsEnvelope},
+	hardware::{EvidenceKind, Measurement, Speed},
 	round::aggregate_commitment,
-	views::{Phase, ProgrammeState},
+	views::{EvidenceInfo, Phase, ProgrammeState},
 	DeviceId, DeviceState, RoundIndex,
 };
 use std::{
@@ -46,6 +47,10 @@ struct State {
 	swallow: bool,
 	/// The chain cannot be read.
 	unreachable: bool,
+	/// The device's request for attestation.
+	challenge: Option<Challenge>,
+	/// Aggregators that a committee could be drawn from.
+	drawable: u32,
 }
 
 struct FakeLedger {
@@ -71,6 +76,8 @@ impl FakeLedger {
 			submitted: Vec::new(),
 			swallow: false,
 			unreachable: false,
+			challenge: None,
+			drawable: 3,
 		});
 		Arc::new(Self { state, heads, finalised, best })
 	}
@@ -188,7 +195,7 @@ impl Ledger for FakeLedger {
 	}
 
 	async fn device(&self, _: DeviceId) -> Result<Option<Device>, ChainError> {
-		Ok(Some(device(DeviceState::Active)))
+		Ok(self.now().view.device)
 	}
 
 	async fn device_of(&self, _: &AccountId32) -> Result<Option<Device>, ChainError> {
@@ -201,6 +208,22 @@ impl Ledger for FakeLedger {
 
 	async fn device_of_network_key(&self, _: &[u8; 32]) -> Result<Option<Device>, ChainError> {
 		Ok(None)
+	}
+
+	async fn drawable(&self, _: ProgrammeId) -> Result<u32, ChainError> {
+		Ok(self.now().drawable)
+	}
+
+	async fn open_challenge(&self, _: DeviceId) -> Result<Option<Challenge>, ChainError> {
+		Ok(self.now().challenge)
+	}
+
+	async fn block_hash(&self, _: u32) -> Result<Option<H256>, ChainError> {
+		Ok(Some(H256::zero()))
+	}
+
+	async fn block_time(&self) -> Result<Duration, ChainError> {
+		Ok(Duration::from_secs(6))
 	}
 
 	async fn aggregators(&self) -> Result<Vec<AccountId32>, ChainError> {
@@ -597,4 +620,64 @@ async fn unreachable_chain_is_said_once_and_waited_out() {
 	worker.ledger.until(|s| !s.settled.is_empty()).await;
 	process.stop().await;
 	assert_eq!(worker.events("chain.waiting").len(), 1);
+}
+
+/// Waits for an event of the worker's.
+async fn event(worker: &Worker, name: &str) -> serde_json::Value {
+	loop {
+		if let Some(event) = worker.events(name).pop() {
+			return event;
+		}
+		tokio::time::sleep(Duration::from_millis(5)).await;
+	}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivered_measurement_is_not_made_again_after_a_restart_and_its_verdict_is_awaited() {
+	let worker = Worker::new(open_round(), FakeTrainer { endless: true, ..FakeTrainer::default() });
+	let measurement =
+		Measurement { products: 1, product_ms: 1, sweeps: 1, sweep_ms: 1, digest: H256([5; 32]) };
+	worker.ledger.change(|s| {
+		s.view.programmes[0].admits = false;
+		s.challenge = Some(Challenge {
+			device: 7,
+			nonce: Some(H256([4; 32])),
+			requested: 90,
+			submit_by: 95,
+			measurement: Some(measurement),
+			state_by: Some(130),
+			statements: Vec::new(),
+		});
+	});
+	let process = worker.start();
+	event(&worker, "attest.waiting").await;
+	assert_eq!(worker.events("attest.measuring").len(), 0);
+	worker.ledger.change(|s| {
+		let speed = Some(Speed { flops: 1, bandwidth: 1 });
+		let evidence =
+			EvidenceInfo { kind: EvidenceKind::Measured, speed, at: 101, expires: 900, valid: true };
+		s.view.device.as_mut().unwrap().evidence = Some(evidence);
+		s.view.programmes[0].admits = true;
+		s.challenge = None;
+	});
+	let done = event(&worker, "attest.done").await;
+	assert_eq!(done["evidence"]["expires"], 900);
+	// And what it was kept out of goes on.
+	event(&worker, "round.training").await;
+	assert!(worker.ledger.now().submitted.is_empty());
+	process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_paid_for_moving_on_to_a_committee_that_cannot_be_drawn() {
+	let mut over = open_round();
+	(over.commit_count, over.deadline) = (2, Some(90));
+	let worker = Worker::new(over, FakeTrainer::default());
+	worker.ledger.change(|s| s.drawable = 2);
+	let process = worker.start();
+	let failed = event(&worker, "action.failed").await;
+	let error = failed["error"].as_str().unwrap();
+	assert!(error.contains("2 aggregators can be drawn, 3 are needed"), "{error}");
+	assert!(worker.ledger.now().submitted.is_empty());
+	process.stop().await;
 }

@@ -121,11 +121,11 @@ pub(super) async fn advance(task: &Task, action: &Action, at: &At, phase: Phase)
 	let info = &task.programme(at.programme)?.info;
 	if phase == Phase::Commit && round.commit_count >= info.min_updates {
 		// The chain would refuse, and take the fee.
-		let ready = context.ledger.aggregators().await?.len();
-		if ready < info.committee_size as usize {
+		let ready = context.ledger.drawable(at.programme).await?;
+		if ready < info.committee_size {
 			return Err(ActionError::Failed(format!(
-				"round {} waits for a committee: {ready} aggregators stand ready, {} are needed. Enlist more with \
-				 `cairn-worker register --aggregator`",
+				"round {} waits for a committee: {ready} aggregators can be drawn, {} are needed. Enlist more with \
+				 `cairn-worker register --aggregator`; who has just enlisted can be drawn from the epoch after the next on",
 				at.round, info.committee_size
 			)));
 		}
@@ -147,7 +147,7 @@ pub(super) async fn advance(task: &Task, action: &Action, at: &At, phase: Phase)
 	}
 }
 
-/// Opens the next round of a programme whose pot has been filled, unless somebody else just did.
+/// Opens the next round of a programme that need not wait any more, unless somebody else just did.
 pub(super) async fn resume(task: &Task, action: &Action, programme: ProgrammeId) -> Result<(), ActionError> {
 	let context = &task.context;
 	if context.ledger.best_round(programme).await?.is_some() {
@@ -156,11 +156,7 @@ pub(super) async fn resume(task: &Task, action: &Action, programme: ProgrammeId)
 	match context.submit(action, &Call::Advance { programme }).await {
 		Ok(landed) => {
 			let fields = json!({ "programme": programme, "block": landed.block });
-			context.output.event(
-				"programme.resumed",
-				fields,
-				format!("programme {programme} goes on: its pot was filled"),
-			);
+			context.output.event("programme.resumed", fields, format!("programme {programme} goes on"));
 			Ok(())
 		},
 		Err(e) if e.is_refusal("Training", "NotDue") => Ok(()),

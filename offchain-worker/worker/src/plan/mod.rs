@@ -43,6 +43,11 @@ impl Duties {
 	fn trains(&self, programme: ProgrammeId) -> bool {
 		self.trainer && (self.programmes.is_empty() || self.programmes.contains(&programme))
 	}
+
+	/// Whether this worker may have a part in a programme: as its trainer, or as whatever the chain draws it for.
+	fn serves(&self, programme: ProgrammeId) -> bool {
+		self.aggregator || self.trains(programme)
+	}
 }
 
 /// A programme and its running round.
@@ -52,6 +57,10 @@ pub struct ProgrammeView {
 	pub info: Programme,
 	/// The running round, if one runs.
 	pub round: Option<Round>,
+	/// Whether it waits, and its next round could open now.
+	pub can_open: bool,
+	/// Whether the charter lets this worker's device take part in it.
+	pub admits: bool,
 }
 
 /// The chain at a finalised block, as far as this worker is concerned.
@@ -67,6 +76,8 @@ pub struct ChainView {
 	pub device: Option<Device>,
 	/// Whether this worker stands ready for committees.
 	pub enlisted: bool,
+	/// Whether this worker's device can prove its speed now: it may ask for attestation, or has asked.
+	pub can_attest: bool,
 	/// The programmes.
 	pub programmes: Vec<ProgrammeView>,
 }
@@ -145,11 +156,13 @@ pub enum Action {
 		/// The phase that is over.
 		phase: Phase,
 	},
-	/// Open the next round of a programme whose pot was empty and is not any more.
+	/// Open the next round of a programme that had to wait, for funds or for the charter, and need not any more.
 	Resume {
 		/// The programme.
 		programme: ProgrammeId,
 	},
+	/// Prove anew how fast this machine is.
+	Attest,
 	/// Fetch weights or a configuration that will be needed.
 	Fetch {
 		/// Of which programme.
@@ -186,6 +199,7 @@ impl Action {
 			Self::Challenge { at, .. } => place("challenge", at),
 			Self::Advance { at, phase } => place("advance", at) + &format!(":{phase:?}"),
 			Self::Resume { programme } => format!("resume:{programme}"),
+			Self::Attest => "attest".into(),
 			Self::Fetch { artifact, .. } => format!("fetch:{artifact:?}"),
 			Self::Announce { artifact } => format!("announce:{artifact:?}"),
 			Self::Settle { programme, round } => format!("settle:{programme}:{round}"),
@@ -218,6 +232,8 @@ pub enum Notice {
 	Barred(ProgrammeId),
 	/// Governance ended it.
 	Closed(ProgrammeId),
+	/// The charter asks for evidence that the device does not have.
+	NotAdmitted(ProgrammeId),
 	/// `--programme` names one that does not exist.
 	UnknownProgramme(ProgrammeId),
 }
@@ -231,8 +247,9 @@ impl std::fmt::Display for Notice {
 			),
 			Self::DeviceNotActive(state) => write!(
 				f,
-				"this worker's device is {state}, not active: run `cairn-worker register` (a suspended device waits for \
-				 governance; after retirement, register another)"
+				"this worker's device is {state}, not active: run `cairn-worker register`. A device suspended after a failed \
+				 re-check comes back when it is attested, which this worker sees to; one that governance suspended waits for \
+				 governance; after retirement, register another"
 			),
 			Self::NotEnlisted => write!(
 				f,
@@ -261,6 +278,11 @@ impl std::fmt::Display for Notice {
 				"programme {p} waits: the charter does not allow its next round until the programme or the charter is amended"
 			),
 			Self::Closed(p) => write!(f, "programme {p} was closed by governance; what was earned can still be claimed"),
+			Self::NotAdmitted(p) => write!(
+				f,
+				"programme {p} is closed to this device: the charter asks for evidence of its speed. This worker delivers it as \
+				 soon as the chain takes a request; it takes none while it has no attesters, whom governance names"
+			),
 			Self::UnknownProgramme(p) => write!(f, "programme {p} does not exist on this chain: check --programme"),
 		}
 	}
@@ -297,8 +319,29 @@ pub fn plan(
 		plan_resume(view, programme, &mut actions);
 		plan_artifacts(view, programme, journal, duties, artifacts, &mut actions);
 	}
+	if needs_attestation(view, duties) && view.can_attest {
+		actions.push(Action::Attest);
+	}
 	plan_settled(view, journal, &mut actions);
 	actions
+}
+
+/// Whether this worker's device should prove its speed: the charter asks for it, a re-check was ordered or failed, or a
+/// tenth of the time that its evidence is good for is left.
+fn needs_attestation(view: &ChainView, duties: &Duties) -> bool {
+	let Some(device) = &view.device else { return false };
+	match device.state {
+		DeviceState::Active => {},
+		// After a failed re-check this is the way back. The chain lets nobody ask whom governance suspended.
+		DeviceState::Suspended => return true,
+		_ => return false,
+	}
+	let ages = device.evidence.as_ref().is_some_and(|e| {
+		let reserve = e.expires.saturating_sub(e.at) / 10;
+		e.valid && view.finalised >= e.expires.saturating_sub(reserve)
+	});
+	let shut_out = |p: &ProgrammeView| !p.admits && duties.serves(p.info.id);
+	device.recheck_due.is_some() || ages || view.programmes.iter().any(shut_out)
 }
 
 /// What this worker has done on the committee that is at work in a round: the audit's once the result is disputed.
@@ -328,7 +371,12 @@ fn plan_round(
 		Phase::Commit => {
 			let committed = round.commits.iter().any(|c| c.producer == view.me);
 			let full = round.commit_count >= programme.info.max_updates;
-			if duties.trains(at.programme) && view.active() && !committed && !full && !over {
+			if duties.trains(at.programme)
+				&& view.active()
+				&& programme.admits
+				&& !committed
+				&& !full && !over
+			{
 				match journal.update(at.programme, at.round).filter(|u| artifacts.held(&u.artifact)) {
 					Some(update) => {
 						actions.push(Action::CommitUpdate { at, artifact: update.artifact });
@@ -378,13 +426,12 @@ fn plan_round(
 	}
 }
 
-/// A programme that waited for funds, and has them, goes on when somebody says so.
+/// A programme that waited for funds or for the charter, and need not any more, goes on when somebody says so.
 fn plan_resume(view: &ChainView, programme: &ProgrammeView, actions: &mut Vec<Action>) {
 	let info = &programme.info;
 	let at = At { programme: info.id, round: info.round, attempt: 0 };
 	let wait = hold_back(&view.me, &at, Phase::Commit, ADVANCE_SPREAD);
-	let funded = info.state == ProgrammeState::Unfunded && info.pot_free >= info.reward_per_round;
-	if funded && view.device.is_some() && view.best % ADVANCE_SPREAD == wait {
+	if programme.can_open && view.device.is_some() && view.best % ADVANCE_SPREAD == wait {
 		actions.push(Action::Resume { programme: info.id });
 	}
 }
@@ -398,7 +445,7 @@ fn plan_artifacts(
 	actions: &mut Vec<Action>,
 ) {
 	let info = &programme.info;
-	let serves = duties.trains(info.id) || duties.aggregator;
+	let serves = duties.serves(info.id);
 	for artifact in [info.config, info.weights] {
 		if !artifacts.held(&artifact) {
 			// After the last round the result is still worth having: somebody has to keep it.
@@ -475,6 +522,10 @@ pub fn notices(view: &ChainView, journal: &JournalState, duties: &Duties) -> Vec
 			ProgrammeState::Paused => notices.push(Notice::Paused(id)),
 			ProgrammeState::Barred => notices.push(Notice::Barred(id)),
 			ProgrammeState::Closed => notices.push(Notice::Closed(id)),
+		}
+		let active = programme.info.state == ProgrammeState::Open && view.active();
+		if active && duties.serves(id) && !programme.admits {
+			notices.push(Notice::NotAdmitted(id));
 		}
 		let Some(round) = &programme.round else { continue };
 		let commit = round.commits.iter().find(|c| c.producer == view.me);

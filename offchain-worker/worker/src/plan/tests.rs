@@ -3,7 +3,8 @@
 use super::*;
 use crate::journal::{AggregateState, Entry, SentTx, UpdateState};
 use cairn_primitives::{
-	views::{CommitInfo, MemberInfo},
+	hardware::{EvidenceKind, Speed},
+	views::{CommitInfo, EvidenceInfo, MemberInfo},
 	AggregationRule, DeviceClass, Schedule,
 };
 use std::collections::BTreeSet;
@@ -103,8 +104,14 @@ pub(crate) fn view(round: Option<Round>) -> ChainView {
 		me: ME,
 		device: Some(device(DeviceState::Active)),
 		enlisted: true,
-		programmes: vec![ProgrammeView { info: programme(), round }],
+		can_attest: true,
+		programmes: vec![ProgrammeView { round, ..idle() }],
 	}
+}
+
+/// The programme when no round runs.
+pub(crate) fn idle() -> ProgrammeView {
+	ProgrammeView { info: programme(), round: None, can_open: false, admits: true }
 }
 
 pub(crate) fn update_state(artifact: H256) -> UpdateState {
@@ -271,17 +278,16 @@ fn complete_window_that_is_still_open_is_moved_on_as_soon_as_blocks_allow() {
 }
 
 #[test]
-fn programme_that_waited_for_funds_is_resumed_once_it_has_them() {
-	let resumes = |free, best| {
+fn programme_that_waited_is_resumed_once_its_round_can_open() {
+	let resumes = |can_open, best| {
 		let mut view = ChainView { best, ..view(None) };
 		view.programmes[0].info.state = ProgrammeState::Unfunded;
-		view.programmes[0].info.pot_free = free;
-		view.programmes[0].info.reward_per_round = 10;
+		view.programmes[0].can_open = can_open;
 		let actions = planned(&view, &JournalState::default(), &both());
 		actions.contains(&Action::Resume { programme: 0 })
 	};
-	assert_eq!((100..100 + ADVANCE_SPREAD).filter(|best| resumes(10, *best)).count(), 1);
-	assert_eq!((100..100 + ADVANCE_SPREAD).filter(|best| resumes(9, *best)).count(), 0);
+	assert_eq!((100..100 + ADVANCE_SPREAD).filter(|best| resumes(true, *best)).count(), 1);
+	assert_eq!((100..100 + ADVANCE_SPREAD).filter(|best| resumes(false, *best)).count(), 0);
 }
 
 #[test]
@@ -357,15 +363,15 @@ fn update_is_announced_only_after_its_commit_window_closed() {
 
 #[test]
 fn bytes_are_released_only_after_the_commit_window_closed() {
-	let running = |phase| ProgrammeView { info: programme(), round: Some(round(phase)) };
+	let running = |phase| ProgrammeView { round: Some(round(phase)), ..idle() };
 	assert!(!may_release(&running(Phase::Commit), 3));
 	assert!(!may_release(&running(Phase::Commit), 4));
 	assert!(may_release(&running(Phase::Commit), 2));
 	for phase in [Phase::Availability, Phase::Aggregate, Phase::Reveal, Phase::Finalised, Phase::Failed] {
 		assert!(may_release(&running(phase), 3), "{phase:?}");
 	}
-	assert!(may_release(&ProgrammeView { info: programme(), round: None }, 3));
-	assert!(!may_release(&ProgrammeView { info: programme(), round: None }, 4));
+	assert!(may_release(&idle(), 3));
+	assert!(!may_release(&idle(), 4));
 }
 
 #[test]
@@ -474,6 +480,44 @@ fn nothing_is_done_in_the_round_of_a_paused_programme() {
 	assert_eq!(planned(&view, &JournalState::default(), &both()), [Action::Train { at: HERE }]);
 	view.programmes[0].info.state = ProgrammeState::Paused;
 	assert_eq!(planned(&view, &JournalState::default(), &both()), []);
+}
+
+fn with_evidence(at: u32, expires: u32, valid: bool) -> Device {
+	let speed = Some(Speed { flops: 1, bandwidth: 1 });
+	let evidence = EvidenceInfo { kind: EvidenceKind::Measured, speed, at, expires, valid };
+	Device { evidence: Some(evidence), ..device(DeviceState::Active) }
+}
+
+#[test]
+fn device_without_the_evidence_that_the_charter_asks_for_is_attested_and_does_not_train() {
+	let mut view = view(Some(round(Phase::Commit)));
+	view.programmes[0].admits = false;
+	assert_eq!(planned(&view, &JournalState::default(), &both()), [Action::Attest]);
+	assert_eq!(notices(&view, &JournalState::default(), &both()), [Notice::NotAdmitted(0)]);
+	// Nor is an update committed that was ready before.
+	assert_eq!(planned(&view, &with_update(), &both()), [Action::Attest]);
+	view.can_attest = false;
+	assert_eq!(planned(&view, &JournalState::default(), &both()), []);
+	// Programmes that this worker does not work for are none of its business.
+	let elsewhere = Duties { trainer: true, aggregator: false, programmes: vec![1] };
+	view.can_attest = true;
+	assert!(!planned(&view, &JournalState::default(), &elsewhere).contains(&Action::Attest));
+}
+
+#[test]
+fn evidence_is_renewed_in_the_last_tenth_of_its_time_and_when_a_recheck_asks_for_it() {
+	let attests = |device: Device| {
+		let view = ChainView { device: Some(device), ..view(None) };
+		planned(&view, &JournalState::default(), &both()).contains(&Action::Attest)
+	};
+	assert!(!attests(device(DeviceState::Active)));
+	assert!(!attests(with_evidence(0, 112, true)));
+	assert!(attests(with_evidence(0, 111, true)));
+	// Void evidence that nothing asks for.
+	assert!(!attests(with_evidence(0, 111, false)));
+	assert!(attests(Device { recheck_due: Some(120), ..with_evidence(90, 500, true) }));
+	assert!(attests(device(DeviceState::Suspended)));
+	assert!(!attests(device(DeviceState::Retired)));
 }
 
 #[test]

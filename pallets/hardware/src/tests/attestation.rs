@@ -50,6 +50,25 @@ mod request {
 	}
 
 	#[test]
+	fn device_can_attest_while_a_request_is_open_or_would_be_taken() {
+		run(|| {
+			assert!(!Hardware::can_attest(0));
+			active_device();
+			assert!(Hardware::can_attest(0));
+			assert_ok!(Hardware::request_attestation(signed(DEVICE)));
+			pass(MeasurementWindow::get());
+			assert!(Hardware::can_attest(0));
+			// The window is over, and the pause is not.
+			pass(1);
+			assert!(!Hardware::can_attest(0));
+			pass(StatementWindow::get());
+			assert!(Hardware::can_attest(0));
+			assert_ok!(Hardware::suspend_device(signed(Registry::get()), 0));
+			assert!(!Hardware::can_attest(0));
+		});
+	}
+
+	#[test]
 	fn request_is_refused_too_soon_even_when_the_one_before_is_decided() {
 		run(|| {
 			active_device();

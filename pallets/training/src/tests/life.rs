@@ -317,9 +317,12 @@ mod policy {
 				Training::advance(signed(20), 0).map_err(|e| e.error),
 				Err(Error::<Test>::ProgrammeBarred.into())
 			));
+			assert!(!Training::can_open_round(0));
 			Forbidden::set(&false);
+			assert!(Training::can_open_round(0));
 			assert_ok!(Training::advance(signed(20), 0));
 			assert_eq!(round().index, 1);
+			assert!(!Training::can_open_round(0) && !Training::can_open_round(9));
 			finalise_round();
 		});
 	}
@@ -349,6 +352,7 @@ mod policy {
 	fn device_that_the_policy_keeps_out_cannot_commit() {
 		run(|| {
 			Banned::set(&Some(5));
+			assert!(!Training::may_take_part(0, 5) && Training::may_take_part(0, 6));
 			assert_noop!(commit(6), Error::<Test>::DeviceNotAllowed);
 			assert_ok!(commit(7));
 		});
