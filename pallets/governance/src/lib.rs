@@ -58,6 +58,13 @@ pub mod pallet {
 		/// The most validators there can be.
 		#[pallet::constant]
 		type MaxValidators: Get<u32>;
+		/// For how many blocks after its last session a validator can still be called to account: as long as an
+		/// equivocation can be reported.
+		#[pallet::constant]
+		type LiabilityPeriod: Get<BlockNumberFor<Self>>;
+		/// The most former validators that are remembered; beyond, those who left first are forgotten.
+		#[pallet::constant]
+		type MaxFormerValidators: Get<u32>;
 		/// What the calls cost.
 		type WeightInfo: WeightInfo;
 	}
@@ -70,6 +77,12 @@ pub mod pallet {
 	/// has those at work.
 	#[pallet::storage]
 	pub type Validators<T: Config> = StorageValue<_, BoundedVec<T::AccountId, T::MaxValidators>, ValueQuery>;
+
+	/// The validators that left, with the last block at which they can still be called to account; in the order in which
+	/// they left. One value of at most `MaxFormerValidators` accounts, whose period has not passed when another leaves.
+	#[pallet::storage]
+	pub type FormerValidators<T: Config> =
+		StorageValue<_, BoundedVec<(T::AccountId, BlockNumberFor<T>), T::MaxFormerValidators>, ValueQuery>;
 
 	#[pallet::event]
 	#[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -285,6 +298,14 @@ impl<T: Config> Pallet<T> {
 	/// The charter, as clients see it.
 	pub fn charter_info() -> CharterInfo {
 		CharterInfo::from(&CurrentCharter::<T>::get())
+	}
+
+	/// Whether an account is a validator, or was one so short ago that it can still be called to account. Its bond must
+	/// stay until then.
+	pub fn is_liable(account: &T::AccountId) -> bool {
+		let now = frame_system::Pallet::<T>::block_number();
+		pallet_session::Validators::<T>::get().iter().any(|v| v == account)
+			|| FormerValidators::<T>::get().iter().any(|(former, until)| former == account && now <= *until)
 	}
 
 	/// The validators that were decided on, sorted.

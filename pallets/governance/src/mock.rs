@@ -250,6 +250,8 @@ impl Config for Test {
 	type Evidence = AttestedDevices;
 	type MinValidators = ConstU32<2>;
 	type MaxValidators = ConstU32<100>;
+	type LiabilityPeriod = ConstU64<10>;
+	type MaxFormerValidators = ConstU32<3>;
 	type WeightInfo = weights::DbCosts<Test>;
 }
 

@@ -15,6 +15,15 @@ impl<T: Config> Pallet<T> {
 			validators.windows(2).all(|pair| pair[0] < pair[1]),
 			"governance: the validators are not sorted, or one is there twice"
 		);
+		let former = FormerValidators::<T>::get();
+		ensure!(
+			former.windows(2).all(|pair| pair[0].1 <= pair[1].1),
+			"governance: the former validators are not in the order in which they left"
+		);
+		ensure!(
+			(1..former.len()).all(|i| former[..i].iter().all(|(account, _)| *account != former[i].0)),
+			"governance: a former validator is there twice"
+		);
 		Ok(())
 	}
 }

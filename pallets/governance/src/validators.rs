@@ -2,6 +2,7 @@
 
 use super::*;
 use pallet_session::{historical, NextKeys, QueuedKeys, SessionManager};
+use sp_runtime::Saturating;
 use sp_staking::SessionIndex;
 
 impl<T: Config> Pallet<T> {
@@ -36,6 +37,27 @@ impl<T: Config> Pallet<T> {
 		}
 		Some(next.into_iter().map(|(validator, _)| validator).collect())
 	}
+
+	/// Remembers who is a validator of the session that ends and not of the next one.
+	fn note_departures() {
+		let next = QueuedKeys::<T>::get();
+		let leaving: Vec<_> = pallet_session::Validators::<T>::get()
+			.into_iter()
+			.filter(|validator| next.iter().all(|(stays, _)| stays != validator))
+			.collect();
+		if leaving.is_empty() {
+			return;
+		}
+		let now = frame_system::Pallet::<T>::block_number();
+		let until = now.saturating_add(T::LiabilityPeriod::get());
+		FormerValidators::<T>::mutate(|former| {
+			let mut all = core::mem::take(former).into_inner();
+			all.retain(|(account, until)| now <= *until && !leaving.contains(account));
+			all.extend(leaving.into_iter().map(|account| (account, until)));
+			let beyond = all.len().saturating_sub(T::MaxFormerValidators::get() as usize);
+			*former = BoundedVec::truncate_from(all.split_off(beyond));
+		});
+	}
 }
 
 impl<T: Config> SessionManager<T::AccountId> for Pallet<T> {
@@ -55,7 +77,9 @@ impl<T: Config> SessionManager<T::AccountId> for Pallet<T> {
 
 	fn start_session(_: SessionIndex) {}
 
-	fn end_session(_: SessionIndex) {}
+	fn end_session(_: SessionIndex) {
+		Self::note_departures();
+	}
 }
 
 impl<T: Config> historical::SessionManager<T::AccountId, ()> for Pallet<T> {
@@ -69,7 +93,9 @@ impl<T: Config> historical::SessionManager<T::AccountId, ()> for Pallet<T> {
 
 	fn start_session(_: SessionIndex) {}
 
-	fn end_session(_: SessionIndex) {}
+	fn end_session(index: SessionIndex) {
+		<Self as SessionManager<_>>::end_session(index);
+	}
 }
 
 /// A validator's account says all there is to say about it.

@@ -2,7 +2,7 @@
 
 use crate::{
 	configs::{
-		consensus::MAX_AUTHORITIES,
+		consensus::{ReportLongevity, MAX_AUTHORITIES},
 		governance::{TechnicalMajority, TreasuryAccount},
 	},
 	governance::{tracks::blocks, PolicyAdmin, ProgrammeAdmin, RegistryAdmin, SafetyStop},
@@ -69,12 +69,13 @@ parameter_types! {
 	};
 }
 
-/// Bonds that must stay: aggregators' that are enlisted or serve, and validators'.
+/// Bonds that must stay: aggregators' that are enlisted or serve, and those of validators, also of former ones for as
+/// long as an equivocation of theirs can be reported.
 pub struct BondLocked;
 
 impl Contains<AccountId> for BondLocked {
 	fn contains(account: &AccountId) -> bool {
-		Training::contains(account) || Session::validators().contains(account)
+		Training::contains(account) || Governance::is_liable(account)
 	}
 }
 
@@ -111,6 +112,10 @@ impl pallet_training::Config for Runtime {
 	type WeightInfo = weights::pallet_training::WeightInfo<Runtime>;
 }
 
+parameter_types! {
+	pub const LiabilityPeriod: BlockNumber = ReportLongevity::get() as BlockNumber;
+}
+
 /// Devices that an attester committee measured, and that no re-check caught since.
 pub struct Evidence;
 
@@ -129,6 +134,9 @@ impl pallet_governance::Config for Runtime {
 	// A development chain has one.
 	type MinValidators = ConstU32<1>;
 	type MaxValidators = ConstU32<MAX_AUTHORITIES>;
+	type LiabilityPeriod = LiabilityPeriod;
+	// A set that is replaced as a whole once a day.
+	type MaxFormerValidators = ConstU32<{ 8 * MAX_AUTHORITIES }>;
 	type WeightInfo = weights::pallet_governance::WeightInfo<Runtime>;
 }
 

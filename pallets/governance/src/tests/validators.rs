@@ -1,4 +1,4 @@
-use crate::{mock::*, Error, Event};
+use crate::{mock::*, Error, Event, FormerValidators};
 use frame_support::{assert_noop, assert_ok, BoundedVec};
 use pallet_session::{historical::HistoricalSessions, NextKeys};
 use sp_core::crypto::AccountId32;
@@ -104,5 +104,62 @@ fn set_that_is_too_small_doubled_or_without_keys_is_rejected() {
 			Governance::set_validators(RuntimeOrigin::none(), Default::default()),
 			DispatchError::BadOrigin
 		);
+	});
+}
+
+/// Rotates until what was decided holds.
+fn rotate() {
+	for _ in 0..2 {
+		Session::rotate_session();
+	}
+}
+
+#[test]
+fn validator_that_left_stays_liable_for_as_long_as_it_can_be_reported() {
+	run(|| {
+		assert!(Governance::is_liable(&acc(4)) && !Governance::is_liable(&acc(5)));
+		assert_ok!(set(&[1, 2, 3]));
+		Session::rotate_session();
+		assert!(FormerValidators::<Test>::get().is_empty());
+		Session::rotate_session();
+		let left = System::block_number();
+		assert_eq!(Session::validators(), accounts(&[1, 2, 3]));
+		assert_eq!(FormerValidators::<Test>::get().into_inner(), [(acc(4), left + 10)]);
+		System::set_block_number(left + 10);
+		assert!(Governance::is_liable(&acc(4)));
+		System::set_block_number(left + 11);
+		assert!(!Governance::is_liable(&acc(4)) && Governance::is_liable(&acc(3)));
+	});
+}
+
+#[test]
+fn validator_that_leaves_again_is_remembered_once_and_from_then_on() {
+	run(|| {
+		assert_ok!(set(&[1, 2, 3]));
+		rotate();
+		assert_ok!(set(&[1, 2, 4]));
+		rotate();
+		System::set_block_number(System::block_number() + 5);
+		let now = System::block_number();
+		assert_ok!(set(&[1, 2]));
+		rotate();
+		assert_eq!(FormerValidators::<Test>::get().into_inner(), [(acc(3), now + 5), (acc(4), now + 10)]);
+	});
+}
+
+#[test]
+fn former_validators_are_forgotten_when_their_time_is_over_or_there_are_too_many() {
+	run(|| {
+		assert_ok!(set(&[5, 6]));
+		rotate();
+		// Four left; three are remembered.
+		let former =
+			|accounts: &[u8], until: u64| accounts.iter().map(|n| (acc(*n), until)).collect::<Vec<_>>();
+		let now = System::block_number();
+		assert_eq!(FormerValidators::<Test>::get().into_inner(), former(&[2, 3, 4], now + 10));
+		System::set_block_number(now + 11);
+		assert_ok!(set(&[5, 7]));
+		rotate();
+		assert_eq!(FormerValidators::<Test>::get().into_inner(), former(&[6], now + 21));
 	});
 }
