@@ -30,7 +30,7 @@ use std::{
 pub const PROGRAMME: u32 = 0;
 
 /// A new node's RPC answers within seconds; on a starved machine it may take this long.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(600);
 
 /// How long a programme may stand still while blocks are finalised. Longer than any window of a round.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -31,7 +31,8 @@ use std::{
 	str::FromStr,
 	time::Instant,
 };
-use support::{commit_update, Account, Outcome};
+use subxt::dynamic::Value as Argument;
+use support::{number, Account, Call, Outcome};
 
 /// Worker 2 aggregates and does not train, so that its loss costs no commit window. Worker 5 is a spare.
 const LOST_AGGREGATOR: usize = 2;
@@ -70,6 +71,13 @@ const CHECKS: &[(&str, Check)] = checks![
 	every_aggregate_is_recomputed_bit_for_bit,
 	model_has_learned_on_held_out_samples,
 ];
+
+/// A call of `Training.commit_update`.
+fn commit_update(programme: u32, round: u32, artifact: [u8; 32]) -> Call {
+	let arguments =
+		vec![number(programme), number(round), Argument::from_bytes(artifact), number(1), number(1)];
+	("Training", "commit_update", arguments)
+}
 
 fn main() -> ExitCode {
 	let options: Vec<String> = std::env::args().skip(1).collect();

@@ -85,12 +85,6 @@ pub fn number(n: u32) -> Value {
 	Value::u128(n.into())
 }
 
-/// A call of `Training.commit_update`.
-pub fn commit_update(programme: u32, round: u32, artifact: [u8; 32]) -> Call {
-	let arguments = vec![number(programme), number(round), Value::from_bytes(artifact), number(1), number(1)];
-	("Training", "commit_update", arguments)
-}
-
 impl Account {
 	/// The account of a secret URI, on the chain of this node.
 	pub async fn new(rpc: Rpc, suri: &str) -> Result<Self> {
