@@ -10,8 +10,14 @@ use cairn_primitives::{
 impl<T: Config> Pallet<T> {
 	/// The device that `account` signs for, if it may take part now.
 	pub fn active_device(account: &T::AccountId) -> Option<DeviceId> {
+		Self::active_device_at(account).map(|(device, _)| device)
+	}
+
+	/// The device that `account` signs for, if it may take part now, and the site at which it stands.
+	pub fn active_device_at(account: &T::AccountId) -> Option<(DeviceId, SiteId)> {
 		let id = DeviceOf::<T>::get(account)?;
-		Devices::<T>::get(id).filter(|d| d.state_at(Self::now()) == DeviceState::Active).map(|_| id)
+		let device = Devices::<T>::get(id).filter(|d| d.state_at(Self::now()) == DeviceState::Active)?;
+		Some((id, device.site))
 	}
 
 	/// Whether a device has evidence that counts now: not expired, the device not suspended or retired, no re-check

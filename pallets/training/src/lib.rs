@@ -528,8 +528,8 @@ pub mod pallet {
 				running.phase == Phase::Commit && !Self::is_past(running.deadline),
 				Error::<T>::CommitWindowClosed
 			);
-			let device =
-				pallet_hardware::Pallet::<T>::active_device(&producer).ok_or(Error::<T>::DeviceNotActive)?;
+			let (device, site) = pallet_hardware::Pallet::<T>::active_device_at(&producer)
+				.ok_or(Error::<T>::DeviceNotActive)?;
 			ensure!(T::Policy::may_take_part(programme, device), Error::<T>::DeviceNotAllowed);
 			ensure!(!CommitOf::<T>::contains_key(programme, device), Error::<T>::AlreadyCommitted);
 			ensure!(
@@ -539,9 +539,6 @@ pub mod pallet {
 			);
 			ensure!(running.commit_count < entry.settings.max_updates, Error::<T>::TooManyUpdates);
 			ensure!(!pallet_provenance::Pallet::<T>::is_recorded(&artifact), Error::<T>::AlreadyRecorded);
-
-			// An active device is in the registry.
-			let site = pallet_hardware::Devices::<T>::get(device).map(|d| d.site).unwrap_or_default();
 
 			let index = running.commit_count;
 			Commits::<T>::insert(
@@ -554,9 +551,11 @@ pub mod pallet {
 			if running.deadline.is_none() {
 				running.deadline = Some(Self::block_after(entry.settings.schedule.commit));
 			}
+			let complete = running.commit_count >= entry.settings.target_updates;
 			Running::<T>::insert(programme, running);
 			Self::deposit_event(Event::UpdateCommitted { programme, round, index, device, artifact });
-			let step = Self::progress(programme);
+			// Nothing else can be due, and nearly all commits complete nothing: they need not read everything again.
+			let step = if complete { Self::progress(programme) } else { Step::NotDue };
 			Ok(Self::post_info(<T as Config>::WeightInfo::commit_update(), step))
 		}
 
