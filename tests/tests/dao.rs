@@ -32,9 +32,11 @@ async fn start_edge_device(net: &mut Devnet) -> Result<u64> {
 	edge.trainer = true;
 	let args =
 		["register", "--site-name", "edge", "--region", "local", "--energy", "grid", "--class", "edge"];
-	let registered: Value = edge.cli(&args).await?.json()?;
+	let said = edge.cli(&args).await?.ok()?.stdout;
 	edge.start()?;
-	registered["device"].as_u64().with_context(|| format!("a registered worker has a device: {registered}"))
+	// The steps come first, then what came of them.
+	let result: Value = serde_json::from_str(said.lines().last().unwrap_or_default())?;
+	result["device"].as_u64().with_context(|| format!("a registered worker has a device: {said}"))
 }
 
 /// Starts those who will be asked to judge it, whom nobody has named yet.
