@@ -3,7 +3,7 @@
 use crate::{
 	binaries::Binaries,
 	ports::Ports,
-	process::{run, Finished, Process},
+	process::{run, tail, Finished, Process},
 	rpc::{Head, Heads, ProgrammeInfo, RoundInfo, Rpc},
 	spec::{self, Authority, Genesis},
 	ui::Ui,
@@ -439,6 +439,14 @@ impl Devnet {
 	/// The folder of the logs.
 	pub fn logs(&self) -> PathBuf {
 		self.path().join("logs")
+	}
+
+	/// The last lines of every log, for where nobody can look into the folder afterwards.
+	pub fn log_tails(&self, lines: usize) -> String {
+		let entries = fs::read_dir(self.logs()).into_iter().flatten().flatten();
+		let mut logs: Vec<_> = entries.map(|entry| entry.path()).collect();
+		logs.sort();
+		logs.iter().map(|log| format!("{}:\n{}\n", log.display(), tail(log, lines))).collect()
 	}
 
 	/// What this network is, for a person who runs it again.

@@ -11,7 +11,6 @@ mod support;
 use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
 	devnet::{Devnet, Keep, Snapshot, PROGRAMME},
-	process::tail,
 	rpc::{Member, RoundInfo},
 	ui::Ui,
 };
@@ -159,10 +158,7 @@ async fn false_result_is_challenged_and_replaced_and_a_false_challenge_costs_its
 		.unwrap();
 	let outcome = disputes(&mut net).await;
 	if outcome.is_err() {
-		for log in std::fs::read_dir(net.logs()).unwrap() {
-			let log = log.unwrap().path();
-			println!("{}:\n{}", log.display(), tail(&log, 30));
-		}
+		println!("{}", net.log_tails(30));
 	}
 	net.shutdown(if outcome.is_ok() { Keep::No } else { Keep::Yes }).await;
 	outcome.unwrap();

@@ -6,7 +6,7 @@
 use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
 	devnet::{Devnet, Keep},
-	process::{tail, Process},
+	process::Process,
 	ui::Ui,
 	worker::Worker,
 };
@@ -90,11 +90,7 @@ async fn dao_governs_a_live_chain_through_what_wallets_use() {
 		.unwrap();
 	let outcome = govern(&mut net).await;
 	if outcome.is_err() {
-		// Where the test runs for others, nobody can look into the folder afterwards.
-		for log in std::fs::read_dir(net.logs()).unwrap() {
-			let log = log.unwrap().path();
-			println!("{}:\n{}", log.display(), tail(&log, 40));
-		}
+		println!("{}", net.log_tails(40));
 	}
 	net.shutdown(if outcome.is_ok() { Keep::No } else { Keep::Yes }).await;
 	outcome.unwrap();
