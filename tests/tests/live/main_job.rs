@@ -1,7 +1,5 @@
 //! The main job as a person runs it: the `cairn-devnet` binary, from nothing to the last line.
 
-#![allow(clippy::unwrap_used)]
-
 use std::process::{Command, Stdio};
 
 #[test]

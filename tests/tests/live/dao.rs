@@ -1,8 +1,6 @@
 //! The DAO on a live devnet, through the libraries that its members' wallets are made of: `@polkadot/api` and papi from
 //! npm, with no types of our own. The steps are in `js/`; here is the network that they run on.
 
-#![allow(clippy::unwrap_used)]
-
 use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
 	devnet::{Devnet, Keep},

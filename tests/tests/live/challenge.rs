@@ -4,10 +4,7 @@
 //! are two thirds of a committee of three, vouch for weights that nobody computed, and say nothing when they are
 //! alone in the majority. The other workers are ordinary daemons that know of nothing.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{number, Account, Call, Outcome};
 use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
 	devnet::{Devnet, Keep, Snapshot, PROGRAMME},
@@ -25,7 +22,6 @@ use futures::future::try_join_all;
 use jsonrpsee::rpc_params;
 use std::{collections::BTreeSet, str::FromStr};
 use subxt::{dynamic::Value, utils::AccountId32};
-use support::{number, Account, Call, Outcome};
 
 const HONEST: usize = 5;
 const LIARS: [usize; 2] = [5, 6];
