@@ -1,7 +1,10 @@
 //! TCP ports on the loopback interface.
 
-use anyhow::{bail, Result};
-use std::net::{Ipv4Addr, TcpListener};
+use anyhow::{bail, Context, Result};
+use std::{
+	net::{Ipv4Addr, TcpListener},
+	sync::atomic::{AtomicU16, Ordering},
+};
 
 /// Where the search for free ports begins. Below the range from which systems take ports for outgoing connections, so
 /// that none is taken between the check and its use.
@@ -15,18 +18,17 @@ fn is_free(port: u16) -> bool {
 		&& TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// Hands out ports that nothing listens on.
-pub struct Ports {
-	next: u16,
+fn first_free(mut ports: impl Iterator<Item = u16>) -> Option<u16> {
+	ports.find(|port| is_free(*port))
 }
 
-impl Default for Ports {
-	fn default() -> Self {
-		// Two networks that start at the same moment begin at different places.
-		let spread = (std::process::id() % 100) as u16 * ((LAST - FIRST) / 100);
-		Self { next: FIRST + spread }
-	}
-}
+/// How many ports this process has handed out: networks that it runs side by side must not get the same ones, though
+/// nothing listens on them yet.
+static HANDED_OUT: AtomicU16 = AtomicU16::new(0);
+
+/// Hands out ports that nothing listens on.
+#[derive(Default)]
+pub struct Ports(());
 
 impl Ports {
 	/// The next free port.
@@ -34,14 +36,16 @@ impl Ports {
 	/// # Errors
 	/// When none is left.
 	pub fn free(&mut self) -> Result<u16> {
-		for _ in FIRST..LAST {
-			let port = self.next;
-			self.next = if port + 1 >= LAST { FIRST } else { port + 1 };
-			if is_free(port) {
-				return Ok(port);
-			}
-		}
-		bail!("no free TCP port between {FIRST} and {LAST}: `ss -ltnp` shows what listens there")
+		// Two processes that start networks at the same moment begin at different places.
+		let range = u32::from(LAST - FIRST);
+		let begin = std::process::id() % 100 * (range / 100);
+		let ports = (0..range).map(|_| {
+			let place = begin + u32::from(HANDED_OUT.fetch_add(1, Ordering::Relaxed));
+			FIRST + (place % range) as u16
+		});
+		first_free(ports).with_context(|| {
+			format!("no free TCP port between {FIRST} and {LAST}: `ss -ltnp` shows what listens there")
+		})
 	}
 
 	/// A certain port, if it is free.
@@ -86,6 +90,8 @@ mod tests {
 	fn port_that_is_in_use_is_passed_over() {
 		let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
 		let port = held.local_addr().unwrap().port();
-		assert_ne!(Ports { next: port }.free().unwrap(), port);
+		let free = Ports::default().free().unwrap();
+		assert_eq!(first_free([port, free].into_iter()), Some(free));
+		assert_eq!(first_free([port].into_iter()), None);
 	}
 }
