@@ -127,16 +127,18 @@ pub mod pallet {
 	pub type Settled<T: Config> =
 		StorageDoubleMap<_, Twox64Concat, ProgrammeId, Twox64Concat, RoundIndex, SettledOf<T>>;
 
-	/// The commits of the running round, in canonical order. Twox64Concat: the chain makes the numbers. At most
-	/// `MaxUpdates` per programme; removed when the round settles.
+	/// The commits of the running round, by device. Twox64Concat: the chain makes the numbers. At most `MaxUpdates` per
+	/// programme; removed when the round settles.
 	#[pallet::storage]
 	pub type Commits<T: Config> =
-		StorageDoubleMap<_, Twox64Concat, ProgrammeId, Twox64Concat, u32, CommitOfT<T>>;
+		StorageDoubleMap<_, Twox64Concat, ProgrammeId, Twox64Concat, DeviceId, CommitOfT<T>>;
 
-	/// The place of a device's commit in the running round. Twox64Concat: the chain makes the numbers. Bounded and
-	/// removed like [`Commits`].
+	/// The devices that committed in the running round, in the canonical order of their commits. Twox64Concat: the chain
+	/// makes the numbers. At most `MaxUpdates` per programme; removed when the round settles. A value that is only ever
+	/// appended to, so that a commit writes one key of its own and not two.
 	#[pallet::storage]
-	pub type CommitOf<T> = StorageDoubleMap<_, Twox64Concat, ProgrammeId, Twox64Concat, DeviceId, u32>;
+	pub type CommitOrder<T: Config> =
+		StorageMap<_, Twox64Concat, ProgrammeId, BoundedVec<DeviceId, T::MaxUpdates>, ValueQuery>;
 
 	/// What each member of the running attempt's committee has done, by seat. Twox64Concat: the chain makes the
 	/// numbers. At most `MaxCommittee` per programme; removed when the attempt ends.
@@ -531,7 +533,7 @@ pub mod pallet {
 			let (device, site) = pallet_hardware::Pallet::<T>::active_device_at(&producer)
 				.ok_or(Error::<T>::DeviceNotActive)?;
 			ensure!(T::Policy::may_take_part(programme, device), Error::<T>::DeviceNotAllowed);
-			ensure!(!CommitOf::<T>::contains_key(programme, device), Error::<T>::AlreadyCommitted);
+			ensure!(!Commits::<T>::contains_key(programme, device), Error::<T>::AlreadyCommitted);
 			ensure!(
 				(1..=entry.settings.max_samples).contains(&samples)
 					&& (1..=entry.settings.max_local_steps).contains(&local_steps),
@@ -541,12 +543,9 @@ pub mod pallet {
 			ensure!(!pallet_provenance::Pallet::<T>::is_recorded(&artifact), Error::<T>::AlreadyRecorded);
 
 			let index = running.commit_count;
-			Commits::<T>::insert(
-				programme,
-				index,
-				Commit { producer, device, site, artifact, samples, local_steps },
-			);
-			CommitOf::<T>::insert(programme, device, index);
+			CommitOrder::<T>::try_append(programme, device).map_err(|()| Error::<T>::TooManyUpdates)?;
+			let commit = Commit { producer, device, site, artifact, samples, local_steps };
+			Commits::<T>::insert(programme, device, commit);
 			running.commit_count = index.saturating_add(1);
 			if running.deadline.is_none() {
 				running.deadline = Some(Self::block_after(entry.settings.schedule.commit));

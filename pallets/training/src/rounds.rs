@@ -85,10 +85,10 @@ impl<T: Config> Pallet<T> {
 			return Self::retry(programme, entry, running);
 		}
 		// What allowed a device to commit may have lapsed since.
+		let order = CommitOrder::<T>::get(programme);
 		let included = bitmap::from_fn(running.commit_count, |i| {
 			bitmap::get(&held, i)
-				&& Commits::<T>::get(programme, i)
-					.is_some_and(|commit| T::Policy::may_take_part(programme, commit.device))
+				&& order.get(i as usize).is_some_and(|device| T::Policy::may_take_part(programme, *device))
 		});
 		if bitmap::count(&included) < entry.settings.min_updates {
 			return Self::fail(programme, entry, running, FailureReason::TooFewIncluded);

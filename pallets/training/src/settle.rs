@@ -173,9 +173,10 @@ impl<T: Config> Pallet<T> {
 			return Self::fail(programme, entry, running, FailureReason::AlreadyRecorded);
 		}
 		let quality = Qualities::<T>::get(programme, digest).unwrap_or_default();
-		let included: Vec<_> = (0..running.commit_count)
-			.filter(|i| bitmap::get(&running.included, *i))
-			.filter_map(|i| Commits::<T>::get(programme, i))
+		let included: Vec<_> = (0u32..)
+			.zip(CommitOrder::<T>::get(programme))
+			.filter(|(i, _)| bitmap::get(&running.included, *i))
+			.filter_map(|(_, device)| Commits::<T>::get(programme, device))
 			.collect();
 		let updates = included
 			.iter()
@@ -287,10 +288,8 @@ impl<T: Config> Pallet<T> {
 		audit: Option<AuditOf<T>>,
 		outcome: Outcome,
 	) -> Step {
-		for index in 0..running.commit_count {
-			if let Some(commit) = Commits::<T>::take(programme, index) {
-				CommitOf::<T>::remove(programme, commit.device);
-			}
+		for device in CommitOrder::<T>::take(programme) {
+			Commits::<T>::remove(programme, device);
 		}
 		Running::<T>::remove(programme);
 		if running.phase != Phase::Commit {

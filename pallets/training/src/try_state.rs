@@ -143,15 +143,13 @@ impl<T: Config> Pallet<T> {
 		ensure!(running.commit_count <= entry.settings.max_updates, "training: too many commits");
 		ensure!(
 			Commits::<T>::iter_prefix(id).count() as u32 == running.commit_count
-				&& CommitOf::<T>::iter_prefix(id).count() as u32 == running.commit_count,
+				&& CommitOrder::<T>::decode_len(id).unwrap_or_default() as u32 == running.commit_count,
 			"training: the count of commits is wrong"
 		);
-		for index in 0..running.commit_count {
-			let commit = Commits::<T>::get(id, index).ok_or("training: a commit is missing")?;
-			ensure!(
-				CommitOf::<T>::get(id, commit.device) == Some(index),
-				"training: a device's commit is not indexed"
-			);
+		// As many as there are commits, and each has one: so none is there twice.
+		for device in CommitOrder::<T>::get(id) {
+			let commit = Commits::<T>::get(id, device).ok_or("training: a commit is missing")?;
+			ensure!(commit.device == device, "training: a commit is at another device's place");
 			ensure!(
 				(1..=entry.settings.max_samples).contains(&commit.samples)
 					&& (1..=entry.settings.max_local_steps).contains(&commit.local_steps),
@@ -262,7 +260,7 @@ impl<T: Config> Pallet<T> {
 	fn check_leftovers(id: ProgrammeId) -> Result<(), TryRuntimeError> {
 		ensure!(
 			Commits::<T>::iter_prefix(id).next().is_none()
-				&& CommitOf::<T>::iter_prefix(id).next().is_none()
+				&& !CommitOrder::<T>::contains_key(id)
 				&& Members::<T>::iter_prefix(id).next().is_none()
 				&& Qualities::<T>::iter_prefix(id).next().is_none()
 				&& !Disputes::<T>::contains_key(id),

@@ -62,9 +62,10 @@ impl<T: Config> Pallet<T> {
 	/// The running round of a programme.
 	pub fn current_round(programme: ProgrammeId) -> Option<RoundInfo<T::AccountId, BlockNumberFor<T>>> {
 		let r = Running::<T>::get(programme)?;
-		let commits = (0..r.commit_count)
-			.filter_map(|index| {
-				let c = Commits::<T>::get(programme, index)?;
+		let commits = (0u32..)
+			.zip(CommitOrder::<T>::get(programme))
+			.filter_map(|(index, device)| {
+				let c = Commits::<T>::get(programme, device)?;
 				Some(CommitInfo {
 					index,
 					producer: c.producer,

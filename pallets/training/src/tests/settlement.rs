@@ -1,4 +1,4 @@
-use crate::{mock::*, Commits, Error, Event, GenesisProgramme, Members};
+use crate::{mock::*, CommitOrder, Commits, Error, Event, GenesisProgramme, Members};
 use cairn_primitives::{
 	ledger::batch_root,
 	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
@@ -56,7 +56,8 @@ fn finalised_round_links_base_updates_and_next_weights() {
 		assert_eq!(batch.root, batch_root(range.first, &records));
 		let next = Training::current_round(0).expect("the next round is open");
 		assert_eq!((next.index, next.base, next.base_record), (1, result, round.result_record.unwrap_or(0)));
-		assert_eq!(Commits::<Test>::iter().count() + Members::<Test>::iter().count(), 0);
+		assert_eq!(Commits::<Test>::iter().count() + CommitOrder::<Test>::iter().count(), 0);
+		assert_eq!(Members::<Test>::iter().count(), 0);
 	});
 }
 
