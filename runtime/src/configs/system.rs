@@ -1,8 +1,10 @@
 //! Blocks, accounts and fees.
 
-use crate::{configs::governance::TreasuryAccount, *};
+use crate::{configs::governance::TreasuryAccount, weights::overhead::EXTRINSIC_BASE, *};
 use frame_support::{
-	derive_impl, parameter_types,
+	derive_impl,
+	dispatch::DispatchClass,
+	parameter_types,
 	traits::{tokens::imbalance::ResolveTo, ConstU128, ConstU32, ConstU64, ConstU8, VariantCountOf},
 	weights::{
 		constants::{ParityDbWeight, WEIGHT_REF_TIME_PER_SECOND},
@@ -20,13 +22,22 @@ parameter_types! {
 	pub const BlockHashCount: BlockNumber = 4_096;
 	pub const Version: RuntimeVersion = VERSION;
 	/// One second of computation in a slot of three leaves the rest for the network and for import.
-	pub RuntimeBlockWeights: BlockWeights = BlockWeights::with_sensible_defaults(
-		Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND, u64::MAX),
-		NORMAL_DISPATCH_RATIO,
-	);
+	pub RuntimeBlockWeights: BlockWeights = {
+		let full = Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND, u64::MAX);
+		let normal = NORMAL_DISPATCH_RATIO * full;
+		BlockWeights::builder()
+			.for_class(DispatchClass::all(), |class| class.base_extrinsic = EXTRINSIC_BASE)
+			.for_class(DispatchClass::Normal, |class| class.max_total = Some(normal))
+			.for_class(DispatchClass::Operational, |class| {
+				class.max_total = Some(full);
+				class.reserved = Some(full - normal);
+			})
+			.avg_block_initialization(Perbill::from_percent(10))
+			.build_or_panic()
+	};
 	pub RuntimeBlockLength: BlockLength =
 		BlockLength::builder().max_length(5 * 1024 * 1024).modify_max_length_for_class(
-			frame_support::dispatch::DispatchClass::Normal,
+			DispatchClass::Normal,
 			|max| *max = NORMAL_DISPATCH_RATIO * *max,
 		).build();
 	pub const SS58Prefix: u8 = 42;

@@ -1,6 +1,7 @@
 //! What calls cost, measured. `scripts/weights` writes this folder.
 
 pub mod frame_system_extensions;
+pub mod overhead;
 pub mod pallet_balances;
 pub mod pallet_governance;
 pub mod pallet_hardware;

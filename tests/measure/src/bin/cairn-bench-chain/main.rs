@@ -14,6 +14,7 @@ use cairn_devnet::{
 	rpc::Rpc,
 	ui::{table, Ui},
 };
+use cairn_measure::{account, sign};
 use cairn_primitives::{DeviceClass, DeviceState, EnergySource, SiteId, H256};
 use cairn_runtime::{
 	AccountId, Balance, Balances, Hardware, Provenance, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
@@ -146,10 +147,6 @@ fn median(values: &[f64]) -> f64 {
 /// An account with a device, by number.
 fn keys(index: u32) -> Pair {
 	Pair::from_seed(&blake2_256(&("cairn bench chain", index).encode()))
-}
-
-fn account(pair: &Pair) -> AccountId {
-	MultiSigner::from(pair.public()).into_account()
 }
 
 /// Devices that commit: one place less than a round has, so that no round is complete and closes.
@@ -316,28 +313,6 @@ async fn make_spec(
 
 // ---- transactions ----
 
-/// A signed transaction, as it is submitted.
-fn sign(call: RuntimeCall, pair: &Pair, nonce: u32, genesis: H256) -> String {
-	let extension: TxExtension = (
-		frame_system::CheckNonZeroSender::new(),
-		frame_system::CheckSpecVersion::new(),
-		frame_system::CheckTxVersion::new(),
-		frame_system::CheckGenesis::new(),
-		frame_system::CheckEra::from(generic::Era::Immortal),
-		frame_system::CheckNonce::from(nonce),
-		frame_system::CheckWeight::new(),
-		pallet_transaction_payment::ChargeTransactionPayment::from(0),
-		frame_metadata_hash_extension::CheckMetadataHash::new(false),
-		frame_system::WeightReclaim::new(),
-	);
-	let implicit =
-		((), VERSION.spec_version, VERSION.transaction_version, genesis, genesis, (), (), (), None, ());
-	let payload = generic::SignedPayload::from_raw(call.clone(), extension.clone(), implicit);
-	let signature = payload.using_encoded(|payload| pair.sign(payload));
-	let signer = MultiAddress::Id(account(pair));
-	hexadecimal(&UncheckedExtrinsic::new_signed(call, signer, signature.into(), extension).encode())
-}
-
 /// The transactions of a kind: every account's first, then every account's second, and so on.
 fn transactions(kind: Kind, pairs: &[Pair], count: u32, genesis: H256) -> Vec<String> {
 	let accounts = pairs.len() as u32;
@@ -359,7 +334,7 @@ fn transactions(kind: Kind, pairs: &[Pair], count: u32, genesis: H256) -> Vec<St
 		};
 		// Transfers come first.
 		let nonce = if kind == Kind::Transfer { turn } else { rounds + turn };
-		sign(call, &pairs[index], nonce, genesis)
+		hexadecimal(&sign(call, &pairs[index], nonce, genesis).encode())
 	};
 	(0..count).map(one).collect()
 }

@@ -1,6 +1,7 @@
 //! `cairn-weights`: measures what the calls of the runtime cost and writes it as Rust. `scripts/weights` builds the
 //! runtime for it.
 
+mod overhead;
 mod render;
 mod runner;
 mod state;
@@ -130,6 +131,15 @@ fn run(cli: &Cli) -> Result<()> {
 			write(folder, &module_name(runner.lists(), list), &pallet(list), cli, &measured)?;
 		}
 	}
+	// Part of everything, so measured when everything is.
+	if cli.pallet.is_empty() && cli.only.is_none() && !cli.list {
+		let repeat = if cli.check { 1 } else { cli.repeat };
+		let extrinsic = overhead::extrinsic(&runner, repeat)?;
+		say(&format!("a signed transaction before its call: {:.3} µs", extrinsic as f64 / 1e6));
+		if let (Some(folder), false) = (&cli.output, cli.check) {
+			put(folder, "overhead", &render::overhead(&origin(cli), extrinsic))?;
+		}
+	}
 	ensure!(failures == 0, "{failures} benchmarks failed; the files of their pallets are as they were");
 	Ok(())
 }
@@ -161,21 +171,29 @@ fn summary(list: &BenchmarkList, measured: &Measured) -> String {
 	)
 }
 
-/// Writes a pallet's file, and the module file anew with all that are there.
-fn write(folder: &Path, module: &str, pallet: &str, cli: &Cli, measured: &[Measured]) -> Result<()> {
-	let origin = Origin {
+fn origin(cli: &Cli) -> Origin {
+	Origin {
 		command: cli.command.clone(),
 		machine: cli.machine.clone().unwrap_or_else(render::machine),
 		date: render::today(),
 		steps: cli.steps,
 		repeat: cli.repeat,
-	};
+	}
+}
+
+/// Writes a pallet's file, and the module file anew with all that are there.
+fn write(folder: &Path, module: &str, pallet: &str, cli: &Cli, measured: &[Measured]) -> Result<()> {
+	put(folder, module, &render::file(pallet, &origin(cli), measured))
+}
+
+/// Writes a module, and the module file anew with all that are there.
+fn put(folder: &Path, module: &str, text: &str) -> Result<()> {
 	fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-	let put = |name: &str, text: String| {
+	let write = |name: &str, text: &str| {
 		let path = folder.join(name);
 		fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 	};
-	put(&format!("{module}.rs"), render::file(pallet, &origin, measured))?;
+	write(&format!("{module}.rs"), text)?;
 	let mut modules = BTreeSet::new();
 	for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
 		let name = entry.with_context(|| format!("cannot read {}", folder.display()))?.file_name();
@@ -183,7 +201,7 @@ fn write(folder: &Path, module: &str, pallet: &str, cli: &Cli, measured: &[Measu
 			modules.insert(name.to_string());
 		}
 	}
-	put("mod.rs", render::module(&modules))
+	write("mod.rs", &render::module(&modules))
 }
 
 #[cfg(test)]

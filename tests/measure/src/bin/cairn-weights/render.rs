@@ -154,6 +154,27 @@ pub fn file(pallet: &str, origin: &Origin, benchmarks: &[Measured]) -> String {
 	out
 }
 
+/// The file of what every transaction costs, in picoseconds.
+pub fn overhead(origin: &Origin, extrinsic: u128) -> String {
+	format!(
+		"//! What every signed transaction costs before its call, measured on the runtime's WASM. Made by a program.\n\
+		 //!\n\
+		 //! ```sh\n\
+		 //! {}\n\
+		 //! ```\n\
+		 //!\n\
+		 //! {}; {}; the median of {} blocks of empty remarks.\n\n\
+		 use frame_support::weights::Weight;\n\n\
+		 /// Decoding, the signature, the checks of the extensions, the call into the runtime: picoseconds.\n\
+		 pub const EXTRINSIC_BASE: Weight = Weight::from_parts({}, 0);\n",
+		origin.command,
+		origin.date,
+		origin.machine,
+		origin.repeat,
+		number(extrinsic)
+	)
+}
+
 /// The module file over the files of all pallets.
 pub fn module(pallets: &BTreeSet<String>) -> String {
 	let mut out = String::from("//! What calls cost, measured. `scripts/weights` writes this folder.\n\n");
@@ -250,6 +271,13 @@ mod tests {
 		assert!(text.contains(
 			"impl<T: frame_system::Config> frame_system::ExtensionsWeightInfo for WeightInfo<T> {"
 		));
+	}
+
+	#[test]
+	fn overhead_is_a_constant_weight() {
+		let text = overhead(&origin(), 123_456_789);
+		assert!(text.contains("Weight::from_parts(123_456_789, 0)"), "{text}");
+		assert!(text.contains("2026-01-31; 2 cores; the median of 20 blocks"), "{text}");
 	}
 
 	#[test]

@@ -156,22 +156,16 @@ impl Runner {
 	}
 
 	fn call(&self, state: &BenchmarkState, method: &str, data: &[u8]) -> Result<Vec<u8>> {
-		let (mut overlay, mut extensions) = (OverlayedChanges::default(), extensions());
-		self.with_code(|code| {
-			let context = CallContext::Offchain;
-			StateMachine::new(
-				state,
-				&mut overlay,
-				&self.executor,
-				method,
-				data,
-				&mut extensions,
-				code,
-				context,
-			)
-			.execute()
-			.map_err(|e| anyhow!("{method}: {e}"))
-		})
+		self.on(state).call(method, data)
+	}
+
+	/// A block on top of genesis, in which each call finds what those before it left.
+	pub fn block(&self) -> Block<'_> {
+		self.on(&self.timing)
+	}
+
+	fn on<'a>(&'a self, state: &'a BenchmarkState) -> Block<'a> {
+		Block { runner: self, state, overlay: OverlayedChanges::default(), extensions: extensions() }
 	}
 
 	/// The state that the runtime makes of one of its genesis presets.
@@ -295,6 +289,30 @@ impl Runner {
 			*item = (item.0.max(*reads), item.1.max(*writes));
 		}
 		items.into_iter().map(|(name, (reads, writes))| (name, reads, writes)).collect()
+	}
+}
+
+/// Calls into the runtime that build on each other.
+pub struct Block<'a> {
+	runner: &'a Runner,
+	state: &'a BenchmarkState,
+	overlay: OverlayedChanges<Hasher>,
+	extensions: Extensions,
+}
+
+impl Block<'_> {
+	/// Calls a runtime API.
+	///
+	/// # Errors
+	/// When the runtime panics or has no such API.
+	pub fn call(&mut self, method: &str, data: &[u8]) -> Result<Vec<u8>> {
+		let Self { runner, state, overlay, extensions } = self;
+		runner.with_code(|code| {
+			let context = CallContext::Offchain;
+			StateMachine::new(*state, overlay, &runner.executor, method, data, extensions, code, context)
+				.execute()
+				.map_err(|e| anyhow!("{method}: {e}"))
+		})
 	}
 }
 
