@@ -18,7 +18,7 @@ use cairn_measure::{account, sign};
 use cairn_primitives::{DeviceClass, DeviceState, EnergySource, SiteId, H256};
 use cairn_runtime::{
 	AccountId, Balance, Balances, Hardware, Provenance, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
-	TxExtension, UncheckedExtrinsic, CRN, VERSION,
+	CRN,
 };
 use clap::Parser;
 use codec::{Decode, Encode};
@@ -34,7 +34,7 @@ use pallet_provenance::IncludedUpdate;
 use serde_json::{json, Value};
 use sp_core::{crypto::Pair as _, sr25519::Pair};
 use sp_io::hashing::{blake2_256, twox_128};
-use sp_runtime::{generic, traits::IdentifyAccount, MultiAddress, MultiSigner, Storage};
+use sp_runtime::{MultiAddress, Storage};
 use sp_state_machine::BasicExternalities;
 use std::{
 	collections::BTreeMap,

@@ -1,6 +1,6 @@
 //! Runs the benchmarks of a runtime's WASM.
 
-use crate::state::BenchmarkState;
+use crate::state::{BenchmarkState, Hasher};
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use codec::{Decode, Encode};
 use frame_benchmarking::{
