@@ -1,10 +1,10 @@
 //! Weights of `pallet_timestamp`, measured on the runtime's WASM. Made by a program: change the benchmarks instead.
 //!
 //! ```sh
-//! scripts/weights --steps 10 --repeat 3
+//! scripts/weights --steps 10 --repeat 5
 //! ```
 //!
-//! 2026-11-21; 2 cores, Intel(R) Xeon(R) Processor @ 2.80GHz; 10 steps, 3 repetitions.
+//! 2026-11-21; 2 cores, Intel(R) Xeon(R) Processor @ 2.80GHz; 10 steps, 5 repetitions.
 //! Times are picoseconds in memory; the database's come on top, as the runtime's `DbWeight` says. The proof size
 //! is 0, because no block of this chain is proven to another one.
 
@@ -18,13 +18,13 @@ impl<T: frame_system::Config> pallet_timestamp::WeightInfo for WeightInfo<T> {
 	/// Storage: `Babe::CurrentSlot` (r:1 w:0)
 	/// Storage: `Timestamp::Now` (r:1 w:1)
 	fn set() -> Weight {
-		// At least 18_819_000 ps.
-		Weight::from_parts(19_475_000, 0)
+		// At least 15_926_000 ps.
+		Weight::from_parts(17_355_000, 0)
 			.saturating_add(T::DbWeight::get().reads(2))
 			.saturating_add(T::DbWeight::get().writes(1))
 	}
 	fn on_finalize() -> Weight {
-		// At least 3_208_000 ps.
-		Weight::from_parts(3_306_000, 0)
+		// At least 1_627_000 ps.
+		Weight::from_parts(1_781_000, 0)
 	}
 }

@@ -1,5 +1,5 @@
-//! What every signed transaction costs before its call does anything: decoding, the signature, the checks of the
-//! transaction extensions, and the call into the runtime itself.
+//! What every signed transaction costs before its call and the checks of its extensions, which have weights of their
+//! own: decoding, the signature, the call into the runtime itself.
 
 use crate::runner::Runner;
 use anyhow::{anyhow, ensure, Context, Result};
@@ -17,7 +17,17 @@ use std::time::Instant;
 /// Transactions in a block that is timed: enough that the clock's resolution does not matter.
 const TRANSACTIONS: u32 = 256;
 
-/// The median over `repeat` blocks of what a transaction with an empty remark takes in a block, in picoseconds.
+/// Whether every signed transaction is charged a benchmark besides its base weight.
+pub fn is_charged(pallet: &str, benchmark: &str) -> bool {
+	match pallet {
+		// A transaction is mortal or not; those that are measured are not.
+		"frame_system_extensions" => benchmark != "check_mortality_mortal_transaction",
+		"pallet_transaction_payment" => benchmark == "charge_transaction_payment",
+		_ => false,
+	}
+}
+
+/// The median over `repeat` blocks of what a transaction with an empty remark takes in a block, its extensions included, in picoseconds.
 ///
 /// # Errors
 /// When the runtime does not take the transactions.

@@ -165,7 +165,7 @@ pub fn overhead(origin: &Origin, extrinsic: u128) -> String {
 		 //!\n\
 		 //! {}; {}; the median of {} blocks of empty remarks.\n\n\
 		 use frame_support::weights::Weight;\n\n\
-		 /// Decoding, the signature, the checks of the extensions, the call into the runtime: picoseconds.\n\
+		 /// Decoding, the signature, the call into the runtime; without the extensions, which are charged apart. Picoseconds.\n\
 		 pub const EXTRINSIC_BASE: Weight = Weight::from_parts({}, 0);\n",
 		origin.command,
 		origin.date,
