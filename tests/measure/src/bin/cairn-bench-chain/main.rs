@@ -639,7 +639,9 @@ fn show(cli: &Cli, samples: &Samples) -> String {
 mod tests {
 	#![allow(clippy::unwrap_used)]
 	use super::*;
+	use cairn_runtime::UncheckedExtrinsic;
 	use clap::CommandFactory;
+	use sp_runtime::generic;
 	use sp_runtime::BuildStorage;
 
 	fn storage() -> Storage {
