@@ -3,7 +3,7 @@
 
 use crate::{
 	benchmark::{self, Part},
-	chain::{Call, ChainError, Challenge, SubmitError},
+	chain::{Call, ChainError, Challenge, Landed, SubmitError},
 	daemon::Ledger,
 	output::Output,
 };
@@ -13,8 +13,10 @@ use cairn_primitives::{
 	DeviceId, H256,
 };
 use serde_json::json;
-use std::{ops::ControlFlow, time::Duration};
+use std::{future::Future, ops::ControlFlow, time::Duration};
 
+/// How often a transaction that got lost is made anew.
+const ATTEMPTS: u32 = 3;
 /// Blocks that a measurement needs to get into a block, with some to spare.
 pub const DELIVERY: u32 = 3;
 
@@ -64,6 +66,23 @@ pub fn said(device: DeviceId, evidence: &EvidenceInfo<u32>) -> String {
 /// When it says nothing.
 pub fn speed_of(measurement: &Measurement) -> Result<Speed, AttestError> {
 	measurement.speed().ok_or(AttestError::Nothing)
+}
+
+/// Sends a call; what got lost can no longer land and is made anew.
+///
+/// # Errors
+/// Those of `submit`.
+pub async fn send<F>(submit: impl Fn() -> F) -> Result<Landed, SubmitError>
+where
+	F: Future<Output = Result<Landed, SubmitError>>,
+{
+	let mut attempt = 1;
+	loop {
+		match submit().await {
+			Err(SubmitError::Lost { .. }) if attempt < ATTEMPTS => attempt += 1,
+			outcome => return outcome,
+		}
+	}
 }
 
 /// Runs the benchmark off the async threads, with a bar.
@@ -136,7 +155,7 @@ impl Prover<'_> {
 				let text = format!("requesting attestation of device {}", self.device);
 				self.output.event("attest.requesting", json!({ "device": self.device }), text);
 				let key = format!("{}/request", self.key);
-				let landed = self.ledger.submit(&key, &Call::RequestAttestation).await?;
+				let landed = send(|| self.ledger.submit(&key, &Call::RequestAttestation)).await?;
 				(landed.block, landed.block_hash)
 			},
 		};
@@ -150,7 +169,8 @@ impl Prover<'_> {
 		let text = format!("measured {}; delivering", describe(&speed));
 		self.output.event("attest.measured", json!({ "speed": speed, "measurement": measurement }), text);
 		let call = Call::SubmitMeasurement { nonce, measurement };
-		let landed = self.ledger.submit(&format!("{}/submit", self.key), &call).await?;
+		let key = format!("{}/submit", self.key);
+		let landed = send(|| self.ledger.submit(&key, &call)).await?;
 		Ok(Delivered { nonce, block: landed.block })
 	}
 

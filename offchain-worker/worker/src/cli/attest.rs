@@ -2,9 +2,9 @@
 
 use super::{args::AttestArgs, App, CliError};
 use crate::{
-	attest::{describe, measure, said, speed_of, Prover, DELIVERY},
+	attest::{describe, measure, said, send, speed_of, Prover, DELIVERY},
 	benchmark::{self, Pace},
-	chain::{Call, Chain, Challenge, Heads, Landed, SubmitError, Submitter},
+	chain::{Call, Chain, Challenge, Heads, SubmitError, Submitter},
 	daemon::{Ledger, LiveLedger},
 	journal::NoLog,
 	keys::Keys,
@@ -20,8 +20,6 @@ use std::{
 	time::{Duration, Instant},
 };
 
-/// How often a transaction that got lost is made anew.
-const ATTEMPTS: u32 = 3;
 /// For how many blocks it is one attester's turn to draw for re-checks.
 const TURN: u32 = 10;
 /// The pause after an attester could not read the chain.
@@ -63,17 +61,6 @@ async fn prove(app: &App, threads: usize, seconds: Duration) -> Result<(), CliEr
 	let text = said(device.id, &evidence);
 	app.output.result(&json!({ "device": device.id, "evidence": evidence }), text);
 	Ok(())
-}
-
-/// Sends a call; what got lost can no longer land and is made anew.
-async fn send(submitter: &Submitter, key: &str, call: &Call) -> Result<Landed, SubmitError> {
-	let mut attempt = 1;
-	loop {
-		match submitter.submit(key, call).await {
-			Err(SubmitError::Lost { .. }) if attempt < ATTEMPTS => attempt += 1,
-			outcome => return outcome,
-		}
-	}
 }
 
 /// An attester.
@@ -163,7 +150,7 @@ impl<'a> Judge<'a> {
 	}
 
 	async fn recheck(&self) -> Result<(), CliError> {
-		match send(&self.submitter, "attest/recheck", &Call::Recheck).await {
+		match send(|| self.submitter.submit("attest/recheck", &Call::Recheck)).await {
 			Ok(landed) => {
 				let drawn = landed.events.iter().filter(|e| e.name == "RecheckOrdered").count();
 				let text = format!("drew {drawn} devices for a re-check in block {}", landed.block);
@@ -224,13 +211,9 @@ impl<'a> Judge<'a> {
 				short(&measurement.digest)
 			),
 		};
-		match send(
-			&self.submitter,
-			&format!("attest/{device}/{nonce:?}"),
-			&Call::Attest { device, nonce, statement },
-		)
-		.await
-		{
+		let key = format!("attest/{device}/{nonce:?}");
+		let call = Call::Attest { device, nonce, statement };
+		match send(|| self.submitter.submit(&key, &call)).await {
 			Ok(landed) => {
 				let fields =
 					json!({ "device": device, "nonce": nonce, "speed": statement, "block": landed.block });
