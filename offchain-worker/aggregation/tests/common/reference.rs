@@ -1,4 +1,5 @@
 //! The README's arithmetic a second time: for one tensor, on one thread, with every row and point held as a whole.
+#![allow(dead_code)]
 
 use cairn_aggregation::{AggregationRule, EffectiveSteps, PreAggregation};
 
