@@ -110,7 +110,7 @@ pub fn next_weights(
 	updates: &[CheckedUpdate],
 	threads: usize,
 ) -> Result<(ArtifactHash, Vec<u8>), AggregationError> {
-	let (hash, bytes, ..) = walk(round, &Method::default(), base, None, updates, &[], threads)?;
+	let Settlement { hash, bytes, .. } = walk(round, &Method::default(), base, None, updates, &[], threads)?;
 	Ok((hash, bytes))
 }
 
@@ -148,8 +148,7 @@ pub fn settle_with(
 	threads: usize,
 ) -> Result<Settlement, AggregationError> {
 	let judged: Vec<_> = updates.iter().map(CheckedUpdate::tensors).collect();
-	let (hash, bytes, products, state) = walk(round, method, base, state, updates, &judged, threads)?;
-	Ok(Settlement { hash, bytes, quality: from_products(&products), state })
+	walk(round, method, base, state, updates, &judged, threads)
 }
 
 fn round_to(values: &[f64], out: &mut [f32]) {
@@ -158,7 +157,7 @@ fn round_to(values: &[f64], out: &mut [f32]) {
 	}
 }
 
-/// The next weights, name and bytes, the products that the quality of the updates `judged` is made of, and the state.
+/// The settlement, with the quality of the updates `judged`.
 fn walk(
 	round: &RoundInputs,
 	method: &Method,
@@ -167,7 +166,7 @@ fn walk(
 	updates: &[CheckedUpdate],
 	judged: &[&[Tensor]],
 	threads: usize,
-) -> Result<(ArtifactHash, Vec<u8>, Vec<f64>, Option<State>), AggregationError> {
+) -> Result<Settlement, AggregationError> {
 	let found = base.hash();
 	if found != round.base {
 		return Err(AggregationError::OtherBase { expected: round.base, found });
@@ -227,7 +226,7 @@ fn walk(
 	let envelope =
 		WeightsEnvelope::Aggregate { genesis, programme, round, config, base, inputs, state: state_hash };
 	let bytes = TensorFile::new(envelope.to_metadata(), next)?.into_bytes();
-	Ok((artifact_hash(&bytes), bytes, products, state))
+	Ok(Settlement { hash: artifact_hash(&bytes), bytes, quality: from_products(&products), state })
 }
 
 /// Checks that an update was made for this round. What only the committing account could declare is taken as it is.
