@@ -1,6 +1,7 @@
 //! Sums over all coordinates, in the order that the README fixes.
 
 use crate::{
+	arithmetic::vectorised,
 	engine::{in_order, parts, BLOCK},
 	rows::{Buffers, Rows},
 	rules::CoordinateRule,
@@ -20,22 +21,34 @@ pub(crate) struct Lanes([f64; LANES]);
 impl Lanes {
 	/// Adds the products of two blocks, element by element.
 	pub(crate) fn add_products(&mut self, a: &[f32], b: &[f32]) {
-		for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-			for ((lane, x), y) in self.0.iter_mut().zip(a).zip(b) {
-				// Exact: a product of two 24-bit significands has at most 48 of the 53 bits.
-				*lane += f64::from(*x) * f64::from(*y);
-			}
-		}
+		// Exact: a product of two 24-bit significands has at most 48 of the 53 bits.
+		vectorised(|| self.add(a, b, |x, y| f64::from(x) * f64::from(y)));
 	}
 
 	/// Adds the squares of the differences of two blocks, element by element.
+	#[inline(always)]
 	fn add_squared_differences(&mut self, a: &[f64], b: &[f64]) {
-		for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-			for ((lane, x), y) in self.0.iter_mut().zip(a).zip(b) {
-				let difference = x - y;
-				*lane += difference * difference;
+		self.add(a, b, |x, y| {
+			let difference = x - y;
+			difference * difference
+		});
+	}
+
+	/// Adds a term for each pair of elements.
+	#[inline(always)]
+	fn add<T: Copy>(&mut self, a: &[T], b: &[T], term: impl Fn(T, T) -> f64) {
+		let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+		// A copy, so that it stays in registers.
+		let mut lanes = self.0;
+		for (a, b) in a.iter().zip(b) {
+			for i in 0..LANES {
+				lanes[i] += term(a[i], b[i]);
 			}
 		}
+		for ((lane, x), y) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+			*lane += term(*x, *y);
+		}
+		self.0 = lanes;
 	}
 
 	/// The lanes, put together.
@@ -74,12 +87,7 @@ impl Distances {
 						}
 					}
 				});
-				let mut lanes = lanes.iter_mut();
-				for (i, a) in wide.chunks_exact(block.len).enumerate() {
-					for (b, lanes) in wide[(i + 1) * block.len..].chunks_exact(block.len).zip(&mut lanes) {
-						lanes.add_squared_differences(a, b);
-					}
-				}
+				vectorised(|| all_pairs(wide, block.len, &mut lanes));
 			}
 			for (sum, lanes) in sums.iter_mut().zip(lanes) {
 				*sum = lanes.sum();
@@ -104,6 +112,17 @@ impl Distances {
 	}
 }
 
+/// Adds the squared differences of all pairs of rows of `len` elements each.
+#[inline(always)]
+fn all_pairs(rows: &[f64], len: usize, lanes: &mut [Lanes]) {
+	let mut lanes = lanes.iter_mut();
+	for (i, a) in rows.chunks_exact(len).enumerate() {
+		for (b, lanes) in rows[(i + 1) * len..].chunks_exact(len).zip(&mut lanes) {
+			lanes.add_squared_differences(a, b);
+		}
+	}
+}
+
 /// Squared distances of all rows from one point, which is given by its coordinates' rule, in one walk over the updates.
 /// It needs 72 bytes per row and thread.
 pub(crate) fn distances_from(
@@ -125,7 +144,7 @@ pub(crate) fn distances_from(
 					for (w, x) in wide.iter_mut().zip(*column) {
 						*w = f64::from(*x);
 					}
-					lanes.add_squared_differences(wide, at);
+					vectorised(|| lanes.add_squared_differences(wide, at));
 				}
 			});
 		}

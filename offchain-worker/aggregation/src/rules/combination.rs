@@ -1,7 +1,7 @@
 //! Sums of rows with weights of their own.
 
 use super::CoordinateRule;
-use crate::engine::Part;
+use crate::{arithmetic::vectorised, engine::Part};
 use cairn_artifacts::Tensor;
 
 /// (*β*·*v* + Σ *wᵢ*·*xᵢ*) / *divisor*, summed from +0 in this order; without the first term where there is no centre.
@@ -16,6 +16,13 @@ pub(crate) struct Combination<'a> {
 
 impl CoordinateRule for Combination<'_> {
 	fn aggregate(&self, block: Part, columns: &[&[f32]], out: &mut [f64]) {
+		vectorised(|| self.fill(block, columns, out));
+	}
+}
+
+impl Combination<'_> {
+	#[inline(always)]
+	fn fill(&self, block: Part, columns: &[&[f32]], out: &mut [f64]) {
 		out.fill(0.0);
 		// Row by row rather than coordinate by coordinate: the order per coordinate is the same, and the inner loop is one
 		// that the compiler turns into vector instructions without changing any result.

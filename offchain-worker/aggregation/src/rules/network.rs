@@ -46,6 +46,7 @@ impl Network {
 	}
 
 	/// Sorts each column of `rows`.
+	#[inline(always)]
 	pub(super) fn sort<const W: usize>(&self, rows: &mut [[i32; W]]) {
 		for (i, j) in &self.0 {
 			let (low, high) = rows.split_at_mut(*j as usize);

@@ -7,7 +7,7 @@
 //! worker could invent, do not count.
 
 use super::{network::Network, CoordinateRule};
-use crate::engine::Part;
+use crate::{arithmetic::vectorised, engine::Part};
 use std::ops::Range;
 
 /// Coordinates that are sorted side by side.
@@ -38,8 +38,9 @@ fn key(bits: i32) -> i32 {
 	bits ^ (((bits >> 31) as u32) >> 1) as i32
 }
 
-impl CoordinateRule for TrimmedMean {
-	fn aggregate(&self, _: Part, columns: &[&[f32]], out: &mut [f64]) {
+impl TrimmedMean {
+	#[inline(always)]
+	fn fill(&self, columns: &[&[f32]], out: &mut [f64]) {
 		let mut keys = vec![[0i32; SIDE_BY_SIDE]; columns.len()];
 		let count = self.kept.len() as f64;
 		for (i, out) in out.chunks_mut(SIDE_BY_SIDE).enumerate() {
@@ -61,6 +62,12 @@ impl CoordinateRule for TrimmedMean {
 				*sum /= count;
 			}
 		}
+	}
+}
+
+impl CoordinateRule for TrimmedMean {
+	fn aggregate(&self, _: Part, columns: &[&[f32]], out: &mut [f64]) {
+		vectorised(|| self.fill(columns, out));
 	}
 }
 
