@@ -22,6 +22,8 @@ pub const FORMAT_KEY: &str = "cairn";
 pub const UPDATE_FORMAT: &str = "update/1";
 /// Format of a weights envelope.
 pub const WEIGHTS_FORMAT: &str = "weights/1";
+/// Format of a state's envelope.
+pub const STATE_FORMAT: &str = "state/1";
 
 /// Why an envelope was refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -275,7 +277,69 @@ pub enum WeightsEnvelope {
 		base: ArtifactHash,
 		/// [`crate::round::inputs_digest`] of the included updates.
 		inputs: H256,
+		/// What the next round starts from beside these weights: the artifact with the [`StateEnvelope`] of this round.
+		/// `None` where neither rule nor optimiser remembers anything. As the chain settles the weights' hash, it settles
+		/// the state with it.
+		state: Option<ArtifactHash>,
 	},
+}
+
+/// What the state of a round declares: the tensors that rule and optimiser carry from one round to the next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StateEnvelope {
+	/// Genesis hash of the chain.
+	pub genesis: H256,
+	/// The programme.
+	pub programme: ProgrammeId,
+	/// The round that left it.
+	pub round: RoundIndex,
+	/// The training configuration that describes the model.
+	pub config: ArtifactHash,
+	/// The weights that the round started from.
+	pub base: ArtifactHash,
+	/// [`crate::round::inputs_digest`] of the included updates.
+	pub inputs: H256,
+	/// How many steps in a row the optimiser has made, with this round's; 0 for an optimiser that remembers nothing.
+	pub steps: u32,
+}
+
+impl StateEnvelope {
+	/// The file metadata that carries this envelope.
+	pub fn to_metadata(&self) -> Metadata {
+		[
+			(FORMAT_KEY, STATE_FORMAT.to_string()),
+			("genesis", hex32(&self.genesis.0)),
+			("programme", self.programme.to_string()),
+			("round", self.round.to_string()),
+			("config", hex32(&self.config.0)),
+			("base", hex32(&self.base.0)),
+			("inputs", hex32(&self.inputs.0)),
+			("steps", self.steps.to_string()),
+		]
+		.into_iter()
+		.map(|(k, v)| (k.to_string(), v))
+		.collect()
+	}
+
+	/// Reads the envelope from a file's metadata.
+	///
+	/// # Errors
+	/// When a field is missing, unknown, or not in its canonical form, or when the file is no state.
+	pub fn from_metadata(metadata: &Metadata) -> Result<Self, EnvelopeError> {
+		let mut map = metadata.clone();
+		take_format(&mut map, STATE_FORMAT)?;
+		let envelope = Self {
+			genesis: H256(take_hash(&mut map, "genesis")?),
+			programme: take_number(&mut map, "programme")?,
+			round: take_number(&mut map, "round")?,
+			config: H256(take_hash(&mut map, "config")?),
+			base: H256(take_hash(&mut map, "base")?),
+			inputs: H256(take_hash(&mut map, "inputs")?),
+			steps: take_number(&mut map, "steps")?,
+		};
+		nothing_left(map)?;
+		Ok(envelope)
+	}
 }
 
 impl WeightsEnvelope {
@@ -287,13 +351,16 @@ impl WeightsEnvelope {
 			Self::Genesis { config } => {
 				map.insert("config".to_string(), hex32(&config.0));
 			},
-			Self::Aggregate { genesis, programme, round, config, base, inputs } => {
+			Self::Aggregate { genesis, programme, round, config, base, inputs, state } => {
 				map.insert("genesis".to_string(), hex32(&genesis.0));
 				map.insert("programme".to_string(), programme.to_string());
 				map.insert("round".to_string(), round.to_string());
 				map.insert("config".to_string(), hex32(&config.0));
 				map.insert("base".to_string(), hex32(&base.0));
 				map.insert("inputs".to_string(), hex32(&inputs.0));
+				if let Some(state) = state {
+					map.insert("state".to_string(), hex32(&state.0));
+				}
 			},
 		}
 		map
@@ -310,6 +377,10 @@ impl WeightsEnvelope {
 		if map.is_empty() {
 			return Ok(Self::Genesis { config });
 		}
+		let state = match map.contains_key("state") {
+			true => Some(H256(take_hash(&mut map, "state")?)),
+			false => None,
+		};
 		let envelope = Self::Aggregate {
 			genesis: H256(take_hash(&mut map, "genesis")?),
 			programme: take_number(&mut map, "programme")?,
@@ -317,6 +388,7 @@ impl WeightsEnvelope {
 			config,
 			base: H256(take_hash(&mut map, "base")?),
 			inputs: H256(take_hash(&mut map, "inputs")?),
+			state,
 		};
 		nothing_left(map)?;
 		Ok(envelope)
@@ -326,6 +398,7 @@ impl WeightsEnvelope {
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use alloc::vec::Vec;
 
 	fn envelope() -> UpdateEnvelope {
 		UpdateEnvelope {
@@ -435,21 +508,64 @@ mod tests {
 	}
 
 	#[test]
-	fn weights_envelopes_round_trip_and_stay_apart_from_updates() {
+	fn weights_and_state_envelopes_round_trip_and_stay_apart() {
 		let genesis = WeightsEnvelope::Genesis { config: H256([1; 32]) };
-		let aggregate = WeightsEnvelope::Aggregate {
+		let aggregate = |state| WeightsEnvelope::Aggregate {
 			genesis: H256([1; 32]),
 			programme: 2,
 			round: 3,
 			config: H256([4; 32]),
 			base: H256([5; 32]),
 			inputs: H256([6; 32]),
+			state,
 		};
-		for envelope in [genesis, aggregate] {
+		let state = StateEnvelope {
+			genesis: H256([1; 32]),
+			programme: 2,
+			round: 3,
+			config: H256([4; 32]),
+			base: H256([5; 32]),
+			inputs: H256([6; 32]),
+			steps: 7,
+		};
+		for envelope in [genesis, aggregate(None), aggregate(Some(H256([8; 32])))] {
 			let metadata = envelope.to_metadata();
 			assert_eq!(WeightsEnvelope::from_metadata(&metadata), Ok(envelope));
 			assert!(UpdateEnvelope::from_metadata(&metadata).is_err());
+			assert!(StateEnvelope::from_metadata(&metadata).is_err());
 		}
+		let metadata = state.to_metadata();
+		assert_eq!(StateEnvelope::from_metadata(&metadata), Ok(state));
+		assert!(WeightsEnvelope::from_metadata(&metadata).is_err());
+		assert!(UpdateEnvelope::from_metadata(&metadata).is_err());
 		assert!(WeightsEnvelope::from_metadata(&envelope().to_metadata()).is_err());
+		for key in metadata.keys() {
+			let mut map = metadata.clone();
+			map.remove(key);
+			assert!(
+				matches!(StateEnvelope::from_metadata(&map), Err(EnvelopeError::Missing { field }) if field == key)
+			);
+		}
+	}
+
+	#[test]
+	fn weights_without_a_state_say_what_they_always_said() {
+		let envelope = WeightsEnvelope::Aggregate {
+			genesis: H256([1; 32]),
+			programme: 2,
+			round: 3,
+			config: H256([4; 32]),
+			base: H256([5; 32]),
+			inputs: H256([6; 32]),
+			state: None,
+		};
+		let keys: Vec<_> = envelope.to_metadata().into_keys().collect();
+		assert_eq!(keys, ["base", "cairn", "config", "genesis", "inputs", "programme", "round"]);
+		let mut map = envelope.to_metadata();
+		map.insert("state".into(), "none".into());
+		assert!(matches!(
+			WeightsEnvelope::from_metadata(&map),
+			Err(EnvelopeError::Malformed { field: "state", .. })
+		));
 	}
 }

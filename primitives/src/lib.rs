@@ -8,6 +8,7 @@
 //! - [`hardware`]: evidence of what a device can do.
 //! - [`ledger`]: how the provenance ledger's records are hashed, committed to and proved.
 //! - [`programme`]: what is decided about a programme.
+//! - [`rule`]: how updates may be aggregated.
 //! - [`views`]: what the runtime APIs return.
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -19,6 +20,7 @@ pub mod hardware;
 pub mod ledger;
 pub mod programme;
 pub mod round;
+pub mod rule;
 #[cfg(feature = "serde")]
 pub mod text;
 pub mod views;
@@ -30,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 pub use primitive_types::H256;
 pub use programme::{Label, ProgrammeName, Settings};
+pub use rule::{AggregationRule, RuleKind};
 
 /// The BLAKE3-256 hash of an artifact's canonical bytes: its name everywhere.
 pub type ArtifactHash = H256;
@@ -72,53 +75,6 @@ pub fn network_key_message(genesis: &H256, account: &[u8; 32]) -> [u8; 32] {
 pub const fn two_thirds(n: u32) -> u32 {
 	// In u64, so that no committee size can overflow.
 	((n as u64 * 2).div_ceil(3)) as u32
-}
-
-/// How included updates become one pseudo-gradient. Sources and breakdown points are in `cairn-aggregation`.
-#[derive(
-	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
-pub enum AggregationRule {
-	/// Mean weighted by each update's number of samples (FedAvg). Not robust: one update moves it anywhere.
-	WeightedMean,
-	/// Per coordinate, drop the `trim` smallest and `trim` largest values and average the rest with equal weight.
-	/// Withstands `trim` hostile updates; needs more than `2 * trim` updates.
-	#[cfg_attr(feature = "serde", serde(rename_all = "camelCase"))]
-	TrimmedMean {
-		/// How many values are dropped on each side.
-		trim: u32,
-	},
-}
-
-/// An aggregation rule without its parameters: what a charter allows or does not.
-#[derive(
-	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
-)]
-#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
-pub enum RuleKind {
-	/// [`AggregationRule::WeightedMean`].
-	WeightedMean,
-	/// [`AggregationRule::TrimmedMean`].
-	TrimmedMean,
-}
-
-impl AggregationRule {
-	/// The rule without its parameters.
-	pub const fn kind(&self) -> RuleKind {
-		match self {
-			Self::WeightedMean => RuleKind::WeightedMean,
-			Self::TrimmedMean { .. } => RuleKind::TrimmedMean,
-		}
-	}
-
-	/// The smallest number of updates this rule can aggregate.
-	pub const fn min_updates(&self) -> u32 {
-		match self {
-			Self::WeightedMean => 1,
-			Self::TrimmedMean { trim } => trim.saturating_mul(2).saturating_add(1),
-		}
-	}
 }
 
 /// How long each window of a round stays open at most, in blocks. A round moves on earlier when a quorum is complete.
@@ -290,12 +246,5 @@ mod tests {
 			assert!(q * 3 >= n as u64 * 2);
 			assert!(n == 0 || (q - 1) * 3 < n as u64 * 2);
 		}
-	}
-
-	#[test]
-	fn trimmed_mean_needs_more_than_twice_what_it_trims() {
-		assert_eq!(AggregationRule::TrimmedMean { trim: 0 }.min_updates(), 1);
-		assert_eq!(AggregationRule::TrimmedMean { trim: 2 }.min_updates(), 5);
-		assert_eq!(AggregationRule::TrimmedMean { trim: u32::MAX }.min_updates(), u32::MAX);
 	}
 }

@@ -465,6 +465,7 @@ impl Devnet {
 			match o.rule {
 				AggregationRule::WeightedMean => "weighted mean".to_string(),
 				AggregationRule::TrimmedMean { trim } => format!("trimmed mean ({trim})"),
+				other => format!("{other:?}"),
 			},
 			o.seed
 		)

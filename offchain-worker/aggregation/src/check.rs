@@ -115,19 +115,29 @@ fn checked(
 
 /// Compares names and shapes of two lists that ascend by name.
 pub(crate) fn same_shapes(found: &[Tensor], expected: &[Tensor]) -> Result<(), ShapeDifference> {
+	same_shapes_behind("", found, expected)
+}
+
+/// [`same_shapes`] where every name in `found` begins with `prefix`, which does not count.
+pub(crate) fn same_shapes_behind(
+	prefix: &str,
+	found: &[Tensor],
+	expected: &[Tensor],
+) -> Result<(), ShapeDifference> {
+	let name = |t: &Tensor| t.name[prefix.len()..].to_owned();
 	let (mut found, mut expected) = (found.iter().peekable(), expected.iter().peekable());
 	loop {
 		match (found.peek(), expected.peek()) {
 			(None, None) => return Ok(()),
-			(f, Some(e)) if f.is_none_or(|f| f.name > e.name) => {
+			(f, Some(e)) if f.is_none_or(|f| f.name[prefix.len()..] > e.name[..]) => {
 				return Err(ShapeDifference::Missing { tensor: e.name.clone() })
 			},
-			(Some(f), e) if e.is_none_or(|e| f.name < e.name) => {
-				return Err(ShapeDifference::Unknown { tensor: f.name.clone() })
+			(Some(f), e) if e.is_none_or(|e| f.name[prefix.len()..] < e.name[..]) => {
+				return Err(ShapeDifference::Unknown { tensor: name(f) })
 			},
 			(Some(f), Some(e)) if f.shape != e.shape => {
 				return Err(ShapeDifference::Shape {
-					tensor: f.name.clone(),
+					tensor: name(f),
 					found: f.shape.clone(),
 					expected: e.shape.clone(),
 				})

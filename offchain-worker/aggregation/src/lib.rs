@@ -4,15 +4,25 @@ mod arithmetic;
 mod check;
 mod engine;
 mod error;
+mod optimiser;
+mod pre;
 mod quality;
 mod round;
+mod rows;
 mod rules;
+mod state;
+mod sums;
 
 pub use cairn_primitives::{
-	envelope::{ExpectedUpdate, UpdateEnvelope, WeightsEnvelope},
+	envelope::{ExpectedUpdate, StateEnvelope, UpdateEnvelope, WeightsEnvelope},
 	AggregationRule,
 };
 pub use check::{check_update, CheckedUpdate, Refusal, UpdateRefused};
-pub use error::{AggregationError, ShapeDifference};
+pub use error::{AggregationError, Bucketed, ShapeDifference};
+pub use optimiser::ServerOptimiser;
+pub use pre::{Bucketing, EffectiveSteps, Mixing, Normalisation, PreAggregation, BUCKETING_DOMAIN};
 pub use quality::quality;
-pub use round::{aggregate, next_weights, settle, RoundInputs, Settlement};
+pub use round::{
+	aggregate, aggregate_with, next_weights, settle, settle_with, Method, RoundInputs, Settlement,
+};
+pub use state::State;

@@ -1,13 +1,12 @@
 //! How much of an update points where the aggregate points.
 
-use crate::{arithmetic, check::same_shapes, AggregationError, CheckedUpdate};
+use crate::{
+	check::same_shapes,
+	engine::{in_order, parts},
+	sums::Lanes,
+	AggregationError, CheckedUpdate,
+};
 use cairn_artifacts::Tensor;
-use std::thread;
-
-/// Elements of one tensor whose sums are made together; part of the definition.
-const CHUNK: usize = 32_768;
-/// Sums that a chunk is dealt out to, which is what vector instructions need; part of the definition.
-const LANES: usize = 8;
 
 /// The quality of each update, in the order given, 0 to 100: the cosine of the angle between the update and the
 /// aggregate in per cent, rounded to nearest, and 0 when the two point away from each other or either is zero.
@@ -26,52 +25,27 @@ pub fn quality(
 		same_shapes(update.tensors(), aggregate)
 			.map_err(|reason| AggregationError::Shape { update: update.hash(), reason })?;
 	}
-	arithmetic::check()?;
-	let norm = dot(aggregate, aggregate);
-	let of = |update: &CheckedUpdate| {
-		per_cent(dot(update.tensors(), update.tensors()), dot(update.tensors(), aggregate), norm)
-	};
-	let share = updates.len().div_ceil(threads.max(1)).max(1);
-	let work = |part: &[CheckedUpdate]| -> Result<Vec<u8>, AggregationError> {
-		arithmetic::check()?;
-		Ok(part.iter().map(of).collect())
-	};
-	let parts: Vec<_> = thread::scope(|scope| {
-		let workers: Vec<_> = updates.chunks(share).map(|part| scope.spawn(move || work(part))).collect();
-		let join = |w: thread::ScopedJoinHandle<_>| w.join().unwrap_or_else(|p| std::panic::resume_unwind(p));
-		workers.into_iter().map(join).collect()
-	});
-	let mut quality = Vec::with_capacity(updates.len());
-	for part in parts {
-		quality.extend(part?);
-	}
-	Ok(quality)
+	let count = 1 + 2 * updates.len();
+	let products = in_order(parts(aggregate).collect(), count, threads, |part, sums| {
+		let of = |a: &[f32], b: &[f32]| {
+			let mut lanes = Lanes::default();
+			lanes.add_products(a, b);
+			lanes.sum()
+		};
+		let aggregate = part.of(aggregate);
+		sums[0] = of(aggregate, aggregate);
+		for (pair, update) in sums[1..].chunks_exact_mut(2).zip(updates) {
+			let update = part.of(update.tensors());
+			(pair[0], pair[1]) = (of(update, update), of(update, aggregate));
+		}
+	})?;
+	Ok(from_products(&products))
 }
 
-/// The sum of products of all elements, in the order that the README fixes.
-fn dot(a: &[Tensor], b: &[Tensor]) -> f64 {
-	let mut total = 0.0f64;
-	for (a, b) in a.iter().zip(b) {
-		for (a, b) in a.data.chunks(CHUNK).zip(b.data.chunks(CHUNK)) {
-			total += chunk_dot(a, b);
-		}
-	}
-	total
-}
-
-fn chunk_dot(a: &[f32], b: &[f32]) -> f64 {
-	let mut lanes = [0.0f64; LANES];
-	for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-		for ((lane, x), y) in lanes.iter_mut().zip(a).zip(b) {
-			// Exact: a product of two 24-bit significands has at most 48 of the 53 bits.
-			*lane += f64::from(*x) * f64::from(*y);
-		}
-	}
-	let mut sum = 0.0f64;
-	for lane in lanes {
-		sum += lane;
-	}
-	sum
+/// The quality of each update, of the products ⟨*a*, *a*⟩ and then ⟨*u*, *u*⟩ and ⟨*u*, *a*⟩ of each.
+pub(crate) fn from_products(products: &[f64]) -> Vec<u8> {
+	let Some((norm, pairs)) = products.split_first() else { return Vec::new() };
+	pairs.chunks_exact(2).map(|pair| per_cent(pair[0], pair[1], *norm)).collect()
 }
 
 /// 100 · `dot` / √(`own` · `norm`), rounded to nearest with halves up, without a root: *k* is not above the quotient
@@ -119,21 +93,5 @@ mod tests {
 			assert_eq!(per_cent(1e10 * square, 1e10 * square, 1e10 * square), 100);
 		}
 		assert_eq!([per_cent(0.0, 0.0, 1.0), per_cent(1.0, 0.0, 0.0)], [0, 0]);
-	}
-
-	#[test]
-	fn sums_take_the_documented_order() {
-		// A naive sum from the left would lose every small element against the first one.
-		let mut row = vec![1.0f32; 17];
-		row[0] = 3e8;
-		let [mut lanes, mut expected] = [[0.0f64; LANES], [0.0; LANES]];
-		for (i, x) in row.iter().enumerate() {
-			lanes[i % LANES] += f64::from(*x) * f64::from(*x);
-		}
-		for (lane, value) in expected.iter_mut().zip(lanes) {
-			*lane = value;
-		}
-		let sum = expected.iter().fold(0.0, |sum, lane| sum + lane);
-		assert_eq!(chunk_dot(&row, &row).to_bits(), sum.to_bits());
 	}
 }

@@ -39,6 +39,7 @@ fn reference(rule: AggregationRule, samples: &[u32], values: &[f32]) -> f64 {
 			}
 			sum / kept.len() as f64
 		},
+		other => panic!("{other:?} is not for one coordinate"),
 	}
 }
 
@@ -235,6 +236,7 @@ fn next_weights_say_what_they_were_made_of() {
 			config: CONFIG,
 			base: base.hash(),
 			inputs: inputs_digest(&hashes),
+			state: None,
 		})
 	);
 }
@@ -248,8 +250,11 @@ fn aggregate_is_refused_when_there_are_too_few_updates_or_samples() {
 	}
 	assert_eq!(aggregate(MEAN, &updates, 1), Err(AggregationError::NoSamples { updates: 4 }));
 	let refused = aggregate(trimmed(2), &updates, 1).unwrap_err();
-	assert_eq!(refused, AggregationError::TooFew { rule: trimmed(2), needed: 5, found: 4 });
-	assert_eq!(refused.to_string(), "the trimmed mean with trim 2 needs at least 5 updates, but there are 4");
+	assert_eq!(refused, AggregationError::TooFew { rule: trimmed(2), needed: 5, found: 4, bucketed: None });
+	assert_eq!(
+		refused.to_string(),
+		"the trimmed mean with trim 2 needs at least 5 updates, but there are 4; trim at most 1"
+	);
 	let most = aggregate(trimmed(u32::MAX), &updates, 1);
 	assert!(matches!(most, Err(AggregationError::TooFew { needed: 8_589_934_591, .. })));
 }

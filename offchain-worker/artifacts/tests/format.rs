@@ -85,6 +85,7 @@ proptest! {
 	#[test]
 	fn hash_of_a_file_is_the_hash_of_its_bytes(file in files()) {
 		prop_assert_eq!(file.hash(), artifact_hash(&file.to_bytes()));
+		prop_assert_eq!(file.to_bytes(), file.clone().into_bytes());
 	}
 
 	#[test]

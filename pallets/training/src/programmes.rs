@@ -53,6 +53,8 @@ pub enum Setting {
 	GenesisWeights,
 	/// What a round costs in privacy, which never changes: participants agreed to it.
 	EpsilonPerRound,
+	/// A parameter of the rule: within what the rule can work with, whatever the number of updates.
+	Rule,
 }
 
 impl Setting {
@@ -80,6 +82,7 @@ impl Setting {
 			Self::Config => "config",
 			Self::GenesisWeights => "genesisWeights",
 			Self::EpsilonPerRound => "epsilonPerRound",
+			Self::Rule => "rule",
 		}
 	}
 }
@@ -108,7 +111,7 @@ impl<T: Config> Pallet<T> {
 		let (schedule, max) = (settings.schedule, u32::MAX);
 		let trim = match settings.rule {
 			AggregationRule::TrimmedMean { trim } => trim,
-			AggregationRule::WeightedMean => 0,
+			_ => 0,
 		};
 		// Without a challenge window nobody is audited.
 		let (audit_low, audit_high) = match schedule.challenge {
@@ -136,6 +139,9 @@ impl<T: Config> Pallet<T> {
 				let problem = format!("`{}` is {value}, but must be from {low} to {high}", setting.name());
 				return Err(OutOfBounds { setting, problem });
 			}
+		}
+		if let Err(parameter) = settings.rule.check_parameters() {
+			return Err(OutOfBounds { setting: Setting::Rule, problem: format!("of `rule`, {parameter}") });
 		}
 		if schedule.challenge > 0 && settings.challenge_bond.is_zero() {
 			let setting = Setting::ChallengeBond;

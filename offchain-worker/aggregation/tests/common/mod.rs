@@ -66,13 +66,37 @@ pub fn try_update(
 	samples: u32,
 	tensors: Vec<Tensor>,
 ) -> Result<CheckedUpdate, UpdateRefused> {
-	let envelope = envelope(base, index, samples);
+	checked(base, envelope(base, index, samples), tensors)
+}
+
+fn checked(
+	base: &TensorFile,
+	envelope: UpdateEnvelope,
+	tensors: Vec<Tensor>,
+) -> Result<CheckedUpdate, UpdateRefused> {
 	let bytes = bytes(&envelope, tensors);
 	check_update(&bytes, &artifact_hash(&bytes), &expected(&envelope), base)
 }
 
 pub fn update(base: &TensorFile, index: usize, samples: u32, tensors: Vec<Tensor>) -> CheckedUpdate {
 	try_update(base, index, samples, tensors).unwrap()
+}
+
+/// An update that declares so many local steps.
+pub fn update_of_steps(
+	base: &TensorFile,
+	index: usize,
+	samples: u32,
+	local_steps: u32,
+	tensors: Vec<Tensor>,
+) -> CheckedUpdate {
+	let envelope = UpdateEnvelope { local_steps, ..envelope(base, index, samples) };
+	checked(base, envelope, tensors).unwrap()
+}
+
+/// Updates of one tensor `w` each, with these samples.
+pub fn updates_of(base: &TensorFile, samples: &[u32], rows: &[Vec<f32>]) -> Vec<CheckedUpdate> {
+	rows.iter().zip(samples).enumerate().map(|(i, (row, s))| update(base, i, *s, flat(row))).collect()
 }
 
 pub fn round(base: &TensorFile, rule: AggregationRule) -> RoundInputs {

@@ -165,6 +165,19 @@ fn check_name(name: &str) -> Result<(), FormatError> {
 	Ok(())
 }
 
+fn write_elements(tensor: &Tensor, out: &mut impl Write) -> io::Result<()> {
+	const AT_ONCE: usize = 16_384;
+	let mut buffer = Vec::with_capacity(ELEMENT_BYTES as usize * tensor.data.len().min(AT_ONCE));
+	for chunk in tensor.data.chunks(AT_ONCE) {
+		buffer.clear();
+		for x in chunk {
+			buffer.extend_from_slice(&x.to_le_bytes());
+		}
+		out.write_all(&buffer)?;
+	}
+	Ok(())
+}
+
 /// Metadata and tensors that have a canonical byte form. Immutable, so that what was checked stays true.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TensorFile {
@@ -275,6 +288,20 @@ impl TensorFile {
 		bytes
 	}
 
+	/// [`TensorFile::to_bytes`] for a file that is not needed any more: each tensor is dropped once it is written, so
+	/// that a large model is there about once, not twice.
+	pub fn into_bytes(self) -> Vec<u8> {
+		let header = self.header();
+		let elements: usize = self.tensors.iter().map(|t| t.data.len()).sum();
+		let mut bytes = Vec::with_capacity(LENGTH_BYTES + header.len() + elements * ELEMENT_BYTES as usize);
+		bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
+		bytes.extend_from_slice(&header);
+		for tensor in self.tensors {
+			write_elements(&tensor, &mut bytes).expect("writing to a Vec cannot fail; qed");
+		}
+		bytes
+	}
+
 	/// Writes the canonical bytes without holding them all.
 	///
 	/// # Errors
@@ -283,17 +310,7 @@ impl TensorFile {
 		let header = self.header();
 		out.write_all(&(header.len() as u64).to_le_bytes())?;
 		out.write_all(&header)?;
-		let mut buffer = Vec::with_capacity(ELEMENT_BYTES as usize * 16_384);
-		for tensor in &self.tensors {
-			for chunk in tensor.data.chunks(16_384) {
-				buffer.clear();
-				for x in chunk {
-					buffer.extend_from_slice(&x.to_le_bytes());
-				}
-				out.write_all(&buffer)?;
-			}
-		}
-		Ok(())
+		self.tensors.iter().try_for_each(|tensor| write_elements(tensor, out))
 	}
 
 	/// The artifact's name: the hash of [`TensorFile::to_bytes`], without holding these.

@@ -199,7 +199,7 @@ pub(super) async fn aggregate(task: &Task, at: &At) -> Result<(), ActionError> {
 	let count = updates.len();
 	let compute = move || settle(&inputs, &base, &updates, threads);
 	let computed = tokio::task::spawn_blocking(compute).await.map_err(ActionError::failed)?;
-	let Settlement { hash: result, bytes, quality } = computed.map_err(ActionError::failed)?;
+	let Settlement { hash: result, bytes, quality, .. } = computed.map_err(ActionError::failed)?;
 	let aggregate_seconds = computing.elapsed().as_secs_f64();
 	context.store.put_expected(&result, &bytes)?;
 	let (programme, round, attempt) = (at.programme, at.round, at.attempt);

@@ -3,7 +3,7 @@
 use crate::{mock::*, Error, Event, PolicyBreach, Programmes, Serving, Setting};
 use cairn_primitives::{
 	views::{FailureReason, Phase, ProgrammeState},
-	Settings,
+	AggregationRule, Settings,
 };
 use frame_support::{assert_noop, assert_ok, assert_storage_noop};
 use sp_runtime::DispatchError;
@@ -37,7 +37,7 @@ mod open {
 	fn programme_out_of_bounds_or_against_the_policy_is_not_opened() {
 		run(|| {
 			type Change = fn(&mut Settings<u128>);
-			let cases: [(Setting, Change); 9] = [
+			let cases: [(Setting, Change); 10] = [
 				(Setting::CommitteeSize, |s| s.committee_size = 8),
 				(Setting::AuditSize, |s| (s.schedule.challenge, s.audit_size) = (1, 3)),
 				(Setting::ChallengeBond, |s| (s.schedule.challenge, s.audit_size) = (1, 4)),
@@ -47,6 +47,9 @@ mod open {
 				(Setting::CommitteeShare, |s| s.committee_share = 101),
 				(Setting::Licence, |s| s.licence = b"two words".to_vec().try_into().expect("fits")),
 				(Setting::DataCategory, |s| s.data_category = vec![0].try_into().expect("fits")),
+				(Setting::Rule, |s| {
+					s.rule = AggregationRule::CenteredClipping { radius: 0, iterations: 3 };
+				}),
 			];
 			for (setting, change) in cases {
 				let mut wrong = settings();

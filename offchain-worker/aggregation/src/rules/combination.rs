@@ -1,0 +1,44 @@
+//! Sums of rows with weights of their own.
+
+use super::CoordinateRule;
+use crate::{arithmetic::vectorised, engine::Part};
+use cairn_artifacts::Tensor;
+
+/// (*β*·*v* + Σ *wᵢ*·*xᵢ*) / *divisor*, summed from +0 in this order; without the first term where there is no centre.
+pub(crate) struct Combination<'a> {
+	/// Its weight *β*, and the centre *v*.
+	pub(crate) centre: Option<(f64, &'a [Tensor])>,
+	/// One per row.
+	pub(crate) weights: Vec<f64>,
+	/// Not 0.
+	pub(crate) divisor: f64,
+}
+
+impl CoordinateRule for Combination<'_> {
+	fn aggregate(&self, block: Part, columns: &[&[f32]], out: &mut [f64]) {
+		vectorised(|| self.fill(block, columns, out));
+	}
+}
+
+impl Combination<'_> {
+	#[inline(always)]
+	fn fill(&self, block: Part, columns: &[&[f32]], out: &mut [f64]) {
+		out.fill(0.0);
+		// Row by row rather than coordinate by coordinate: the order per coordinate is the same, and the inner loop is one
+		// that the compiler turns into vector instructions without changing any result.
+		let centre = self.centre.map(|(weight, centre)| (block.of(centre), weight));
+		let rows = columns.iter().copied().zip(self.weights.iter().copied());
+		for (column, weight) in centre.into_iter().chain(rows) {
+			// Its terms are zeros, and a sum that starts at +0 stays what it is when a zero is added.
+			if weight == 0.0 {
+				continue;
+			}
+			for (sum, x) in out.iter_mut().zip(column) {
+				*sum += weight * f64::from(*x);
+			}
+		}
+		for sum in out {
+			*sum /= self.divisor;
+		}
+	}
+}
