@@ -7,11 +7,12 @@ use crate::{
 	Verdict,
 };
 use cairn_aggregation::{
-	check_update, settle, AggregationError, CheckedUpdate, ExpectedUpdate, RoundInputs, UpdateEnvelope,
+	check_update, settle_with, AggregationError, CheckedUpdate, ExpectedUpdate, Method, RoundInputs,
+	UpdateEnvelope, WeightsEnvelope,
 };
 use cairn_artifacts::TensorFile;
 use cairn_primitives::{
-	bitmap, round::quality_digest, views::Phase, AggregationRule, ArtifactHash, ProgrammeId, RecordKind,
+	bitmap, round::quality_digest, views::Phase, Aggregation, ArtifactHash, ProgrammeId, RecordKind,
 	RoundIndex, H256,
 };
 use serde::Serialize;
@@ -58,8 +59,8 @@ pub struct Report {
 	pub programme: ProgrammeId,
 	/// Its name.
 	pub name: String,
-	/// How it aggregates.
-	pub rule: AggregationRule,
+	/// How it aggregates now. Each round was aggregated as was decided when it ran.
+	pub aggregation: Aggregation,
 	/// Round by round.
 	pub rounds: Vec<RoundReport>,
 	/// What contradicts across rounds.
@@ -148,8 +149,8 @@ pub async fn recompute(
 		Verdict::Equal
 	};
 	let name = String::from_utf8_lossy(&programme.name).into_owned();
-	let Programme { id, rule, .. } = programme;
-	Ok(Report { genesis, programme: id, name, rule, rounds, contradictions, verdict })
+	let Programme { id, aggregation, .. } = programme;
+	Ok(Report { genesis, programme: id, name, aggregation, rounds, contradictions, verdict })
 }
 
 /// The node's error for a round that is not there.
@@ -287,15 +288,22 @@ fn judge(
 	if !refusals.is_empty() {
 		return Err(Doubt::Refuted(refusals));
 	}
+	let aggregation = &round.terms.aggregation;
+	let method = Method::of(aggregation, round.bucketing_seed).map_err(refuted)?;
+	let state = match aggregation.has_state().then(|| state_of(stores, &base)) {
+		None => None,
+		Some(Ok(state)) => state,
+		Some(Err(reason)) => return Err(Doubt::Unknown(vec![reason])),
+	};
 	let inputs = RoundInputs {
 		genesis,
 		programme: programme.id,
 		round: round.index,
 		config: programme.config,
 		base: round.base,
-		rule: programme.rule,
+		rule: aggregation.rule,
 	};
-	match settle(&inputs, &base, &checked, threads) {
+	match settle_with(&inputs, &method, &base, state.as_ref(), &checked, threads) {
 		Ok(settled) => match round.quality {
 			// Another result is worse, and is reported as such.
 			Some(quality)
@@ -312,6 +320,19 @@ fn judge(
 		Err(e @ AggregationError::Arithmetic { .. }) => Err(Doubt::Unknown(vec![e.to_string()])),
 		Err(e) => Err(refuted(format!("the included updates have no aggregate: {e}"))),
 	}
+}
+
+/// The state that the base weights name, where they do: what rule or optimiser carry from round to round.
+fn state_of(stores: &Stores, base: &TensorFile) -> Result<Option<TensorFile>, String> {
+	// A base that cannot be read is refused by the aggregation, with the reason.
+	let Ok(WeightsEnvelope::Aggregate { state: Some(hash), .. }) =
+		WeightsEnvelope::from_metadata(base.metadata())
+	else {
+		return Ok(None);
+	};
+	let bytes = stores.get(&hash)?;
+	let file = TensorFile::from_bytes(&bytes).map_err(|e| format!("the state {hash:?} is none: {e}"))?;
+	Ok(Some(file))
 }
 
 /// Where the records of a round do not fit together.
@@ -388,12 +409,13 @@ fn check(
 	// Whatever kept the envelope from being read is refused here, by its proper reason.
 	let update =
 		check_update(bytes, &record.artifact, &expected, base).map_err(|refused| refused.to_string())?;
-	for (what, declared, most) in
-		[("samples", samples, programme.max_samples), ("local steps", local_steps, programme.max_local_steps)]
-	{
+	for (what, declared, most) in [
+		("samples", samples, round.terms.max_samples),
+		("local steps", local_steps, round.terms.max_local_steps),
+	] {
 		if declared > most {
 			return Err(format!(
-				"update {:?} declares {declared} {what}, but the programme allows at most {most}",
+				"update {:?} declares {declared} {what}, but the round allowed at most {most}",
 				record.artifact
 			));
 		}

@@ -116,7 +116,7 @@ async fn recompute_exits_with_0_and_one_row_per_round_when_all_is_equal() {
 	assert_eq!(done.code, 0);
 	let report: Value = serde_json::from_str(&done.out).unwrap();
 	assert_eq!(report["verdict"], "equal");
-	assert_eq!(report["rule"], serde_json::json!({ "trimmedMean": { "trim": 1 } }));
+	assert_eq!(report["aggregation"]["rule"], serde_json::json!({ "trimmedMean": { "trim": 1 } }));
 	assert_eq!(report["genesis"], serde_json::to_value(GENESIS).unwrap());
 	assert_eq!(report["rounds"].as_array().unwrap().len(), 1);
 	assert_eq!(report["rounds"][0]["outcome"], "equal");

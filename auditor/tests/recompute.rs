@@ -11,7 +11,7 @@ use cairn_auditor::{
 	stores::Stores,
 	Verdict,
 };
-use cairn_primitives::{RecordRange, H256};
+use cairn_primitives::{aggregation::ServerOptimiser, Aggregation, RecordRange, H256};
 use common::*;
 use std::fs;
 
@@ -41,7 +41,7 @@ async fn every_round_is_equal_when_the_chain_tells_the_truth() {
 		let world = World::with_rounds(rule, 3);
 		let report = audit(&world, None).await;
 		assert_eq!(report.verdict, Verdict::Equal);
-		assert_eq!((report.genesis, report.programme, report.rule), (GENESIS, 0, rule));
+		assert_eq!((report.genesis, report.programme, report.aggregation), (GENESIS, 0, rule.into()));
 		for (i, round) in report.rounds.iter().enumerate() {
 			assert_eq!((round.round, round.updates, round.outcome), (i as u32, UPDATES, Outcome::Equal));
 			assert_eq!(round.result, world.chain.rounds[i].result);
@@ -98,12 +98,45 @@ async fn round_is_refuted_when_the_chains_result_is_not_what_the_updates_give() 
 }
 
 #[tokio::test]
-async fn round_is_refuted_when_the_programme_names_another_rule() {
+async fn rounds_are_judged_by_what_was_decided_when_they_ran() {
 	let mut world = World::with_rounds(MEAN, 1);
-	world.chain.programme.rule = AggregationRule::TrimmedMean { trim: 1 };
+	world.chain.programme.aggregation = AggregationRule::TrimmedMean { trim: 1 }.into();
+	(world.chain.programme.max_samples, world.chain.programme.max_local_steps) = (1, 1);
+	assert_eq!(audit(&world, None).await.verdict, Verdict::Equal);
+}
+
+#[tokio::test]
+async fn rounds_with_buckets_and_memory_are_equal_and_unknown_without_the_state() {
+	let aggregation = Aggregation {
+		bucketing: Some(2),
+		optimiser: ServerOptimiser::DILOCO,
+		..AggregationRule::CENTERED_CLIPPING.into()
+	};
+	let mut world = World::with_rounds(aggregation, 3);
+	assert_eq!(audit(&world, None).await.verdict, Verdict::Equal);
+
+	let mut reordered = World::with_rounds(aggregation, 3);
+	reordered.chain.rounds[1].bucketing_seed = Some(H256::repeat_byte(0xab));
+	assert_eq!(outcomes(&audit(&reordered, None).await), [Outcome::Equal, Outcome::Refuted, Outcome::Equal]);
+	reordered.chain.rounds[1].bucketing_seed = None;
+	let report = audit(&reordered, Some(1)).await;
+	assert!(reason(&report).contains("the round has no such seed"), "{report:?}");
+
+	let state = world.state.as_ref().expect("the rule remembers").hash();
+	world.finalise();
+	fs::remove_file(world.store.path(&state)).unwrap();
+	let report = audit(&world, Some(3)).await;
+	assert_eq!(report.verdict, Verdict::Unknown);
+	assert!(reason(&report).contains(&format!("{state:?}")), "{report:?}");
+}
+
+#[tokio::test]
+async fn round_is_refuted_when_it_ran_under_another_rule() {
+	let mut world = World::with_rounds(MEAN, 1);
+	world.chain.rounds[0].terms.aggregation = AggregationRule::TrimmedMean { trim: 1 }.into();
 	assert_eq!(audit(&world, None).await.verdict, Verdict::Refuted);
 	// And when that rule could not have been applied at all.
-	world.chain.programme.rule = AggregationRule::TrimmedMean { trim: 3 };
+	world.chain.rounds[0].terms.aggregation = AggregationRule::TrimmedMean { trim: 3 }.into();
 	let report = audit(&world, Some(0)).await;
 	assert!(reason(&report).contains("needs at least 7 updates, but there are 5"), "{report:?}");
 }

@@ -3,10 +3,12 @@
 //! Everything here is `no_std`, free of consensus dependencies and encoded with SCALE, so that the same definition
 //! is used by the runtime that stores a value, the worker that acts on it and the auditor that checks it.
 //!
+//! - [`aggregation`]: how a programme aggregates, in all.
 //! - [`envelope`]: what an update declares about itself, bound into its artifact and therefore into its hash.
 //! - [`bitmap`]: the exact availability bitmap a committee member votes.
 //! - [`hardware`]: evidence of what a device can do.
 //! - [`ledger`]: how the provenance ledger's records are hashed, committed to and proved.
+//! - [`notation`]: how people write an aggregation.
 //! - [`programme`]: what is decided about a programme.
 //! - [`rule`]: how updates may be aggregated.
 //! - [`views`]: what the runtime APIs return.
@@ -14,10 +16,12 @@
 
 extern crate alloc;
 
+pub mod aggregation;
 pub mod bitmap;
 pub mod envelope;
 pub mod hardware;
 pub mod ledger;
+pub mod notation;
 pub mod programme;
 pub mod round;
 pub mod rule;
@@ -30,8 +34,9 @@ use scale_info::TypeInfo;
 #[cfg(feature = "serde")]
 use serde::{Deserialize, Serialize};
 
+pub use aggregation::Aggregation;
 pub use primitive_types::H256;
-pub use programme::{Label, ProgrammeName, Settings};
+pub use programme::{Label, ProgrammeName, RoundTerms, Settings};
 pub use rule::{AggregationRule, RuleKind};
 
 /// The BLAKE3-256 hash of an artifact's canonical bytes: its name everywhere.

@@ -1,9 +1,11 @@
 //! What is decided about a programme.
 
-use crate::{AggregationRule, ArtifactHash, Schedule};
+use crate::{Aggregation, ArtifactHash, Schedule};
 use bounded_collections::{BoundedVec, ConstU32};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
+#[cfg(feature = "serde")]
+use serde::{Deserialize, Serialize};
 
 /// A programme's name, UTF-8, at most 64 bytes.
 pub type ProgrammeName = BoundedVec<u8, ConstU32<64>>;
@@ -15,6 +17,21 @@ pub type Label = BoundedVec<u8, ConstU32<32>>;
 /// Whether a label is one that two people write in the same way: printable ASCII without spaces, or nothing.
 pub fn is_label(text: &[u8]) -> bool {
 	text.iter().all(u8::is_ascii_graphic)
+}
+
+/// What a programme's settings say about the updates of one round and their aggregate. Settings may be amended; what
+/// bound a round stays with it, so that anyone can recompute it later.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct RoundTerms {
+	/// How the updates are aggregated.
+	pub aggregation: Aggregation,
+	/// The most samples an update may declare.
+	pub max_samples: u32,
+	/// The most local steps an update may declare.
+	pub max_local_steps: u32,
 }
 
 /// Everything that is decided about a programme before it runs. What happens to it is kept elsewhere.
@@ -30,7 +47,7 @@ pub struct Settings<Balance> {
 	/// The weights it starts from.
 	pub genesis_weights: ArtifactHash,
 	/// How updates are aggregated.
-	pub rule: AggregationRule,
+	pub aggregation: Aggregation,
 	/// The windows of a round, in blocks.
 	pub schedule: Schedule,
 	/// Aggregators drawn for a round.
@@ -66,6 +83,12 @@ pub struct Settings<Balance> {
 }
 
 impl<Balance> Settings<Balance> {
+	/// What binds the updates of a round that runs under these settings.
+	pub fn terms(&self) -> RoundTerms {
+		let Self { aggregation, max_samples, max_local_steps, .. } = *self;
+		RoundTerms { aggregation, max_samples, max_local_steps }
+	}
+
 	/// What the whole programme may cost a participant in differential privacy, in thousandths of epsilon, by basic
 	/// composition: the sum over its rounds. `None`: no guarantee is given.
 	pub fn epsilon(&self) -> Option<u64> {
@@ -84,7 +107,7 @@ mod tests {
 			name: Default::default(),
 			config: H256([1; 32]),
 			genesis_weights: H256([2; 32]),
-			rule: AggregationRule::WeightedMean,
+			aggregation: Aggregation::default(),
 			schedule: Schedule { commit: 1, availability: 1, aggregate: 1, reveal: 1, challenge: 0 },
 			committee_size: 1,
 			audit_size: 3,

@@ -2,8 +2,8 @@
 
 use crate::{
 	hardware::{EvidenceKind, Measurement, Speed},
-	AggregationRule, ArtifactHash, DeviceClass, DeviceId, ProgrammeId, Record, RecordId, RecordRange,
-	RoundIndex, RuleKind, Schedule, SlashId, H256,
+	Aggregation, ArtifactHash, DeviceClass, DeviceId, ProgrammeId, Record, RecordId, RecordRange, RoundIndex,
+	RoundTerms, RuleKind, Schedule, SlashId, H256,
 };
 use alloc::{string::String, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -110,7 +110,7 @@ pub struct ProgrammeInfo<AccountId, Balance> {
 	/// The record of the newest weights.
 	pub weights_record: RecordId,
 	/// How updates are aggregated.
-	pub rule: AggregationRule,
+	pub aggregation: Aggregation,
 	/// The windows of a round, in blocks.
 	pub schedule: Schedule,
 	/// Aggregators drawn per round.
@@ -305,6 +305,8 @@ pub struct RoundInfo<AccountId, BlockNumber> {
 	pub base: ArtifactHash,
 	/// Their record.
 	pub base_record: RecordId,
+	/// What binds its updates.
+	pub terms: RoundTerms,
 	/// How many updates were committed.
 	pub commit_count: u32,
 	/// The commits, in canonical order. Empty once the round is settled; then the records tell.
@@ -314,6 +316,9 @@ pub struct RoundInfo<AccountId, BlockNumber> {
 	/// Which commits are included, as a bitmap; empty before availability is settled.
 	#[cfg_attr(feature = "serde", serde(with = "crate::text::hex_bytes"))]
 	pub included: Vec<u8>,
+	/// What orders the included updates for bucketing, drawn when they were settled. `None` before, and where the
+	/// programme has no bucketing.
+	pub bucketing_seed: Option<H256>,
 	/// The agreed next weights. Final when the round is finalised; before, a challenge can still overturn them.
 	pub result: Option<ArtifactHash>,
 	/// The digest of the included updates' quality that was agreed on: [`crate::round::quality_digest`].

@@ -23,7 +23,7 @@ fn digits(committee_size: u32, min_updates: u32, target_updates: u32) -> Genesis
 		name: "digits".into(),
 		config: H256(hex2array!("eb76bd803836db7bd2a5dfedbe0e4db9472bfa67cf37ad8fbfbbf9104c0ef654")),
 		genesis_weights: H256(hex2array!("f3a27713478cfc6b088e47990318cd31627d3e435073a5aea1fb9a21c1965893")),
-		rule: AggregationRule::WeightedMean,
+		aggregation: AggregationRule::WeightedMean.into(),
 		schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8, challenge: 0 },
 		committee_size,
 		audit_size: None,

@@ -12,7 +12,7 @@ use crate::{
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use cairn_primitives::{
 	views::{Phase, ProgrammeState},
-	AggregationRule, Schedule, H256,
+	Aggregation, Schedule, H256,
 };
 use futures::future::{join_all, select_all, try_join_all};
 use nix::fcntl::{Flock, FlockArg};
@@ -73,7 +73,7 @@ pub struct Builder {
 	alpha: f64,
 	local_steps: Option<u32>,
 	model: Model,
-	rule: AggregationRule,
+	aggregation: Aggregation,
 	schedule: Schedule,
 	min_updates: Option<u32>,
 	target_updates: Option<u32>,
@@ -128,7 +128,7 @@ impl Builder {
 		/// What is trained; the perceptron.
 		model: Model,
 		/// How updates are aggregated; the weighted mean.
-		rule: AggregationRule,
+		aggregation: Aggregation,
 		/// The windows of a round, in blocks; 20, 8, 8 and 8.
 		schedule: Schedule,
 		/// The least updates of a round; three fifths of the trainers when `None`.
@@ -171,7 +171,7 @@ impl Builder {
 
 	fn least_updates(&self) -> u32 {
 		let three_fifths = (self.trainers() as u32 * 3).div_ceil(5).max(1);
-		self.min_updates.unwrap_or(three_fifths.max(self.rule.min_updates()))
+		self.min_updates.unwrap_or(three_fifths.max(self.aggregation.min_updates()))
 	}
 
 	fn check(&self) -> Result<()> {
@@ -201,9 +201,10 @@ impl Builder {
 			self.aggregators
 		);
 		ensure!(
-			self.least_updates() >= self.rule.min_updates() && self.least_updates() as usize <= self.trainers(),
-			"the rule needs {} updates per round, the programme asks for {}, and there are {} trainers: give more workers",
-			self.rule.min_updates(),
+			self.least_updates() >= self.aggregation.min_updates() && self.least_updates() as usize <= self.trainers(),
+			"{} needs {} updates per round, the programme asks for {}, and there are {} trainers: give more workers",
+			self.aggregation,
+			self.aggregation.min_updates(),
 			self.least_updates(),
 			self.trainers()
 		);
@@ -364,7 +365,7 @@ impl Devnet {
 			alpha: 0.5,
 			local_steps: None,
 			model: Model::Mlp,
-			rule: AggregationRule::WeightedMean,
+			aggregation: Aggregation::default(),
 			schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8, challenge: 0 },
 			min_updates: None,
 			target_updates: None,
@@ -462,11 +463,7 @@ impl Devnet {
 				Model::Mlp => "a perceptron",
 				Model::Cnn => "a convolutional network",
 			},
-			match o.rule {
-				AggregationRule::WeightedMean => "weighted mean".to_string(),
-				AggregationRule::TrimmedMean { trim } => format!("trimmed mean ({trim})"),
-				other => format!("{other:?}"),
-			},
+			o.aggregation,
 			o.seed
 		)
 	}
@@ -590,7 +587,7 @@ impl Devnet {
 		spec::set_fields(
 			&mut entry,
 			json!({
-				"rule": o.rule,
+				"aggregation": o.aggregation,
 				"schedule": o.schedule,
 				"committeeSize": o.committee_size(),
 				"challengeBond": o.challenge_bond,
@@ -1054,9 +1051,10 @@ mod tests {
 		assert!(refused(Devnet::builder().aggregators(6usize)).contains("6 of 5"));
 		assert!(refused(Devnet::builder().validators(0usize)).contains("1 to 20"));
 		assert!(refused(Devnet::builder().alpha(0.0)).contains("alpha"));
-		assert!(
-			refused(Devnet::builder().rule(AggregationRule::TrimmedMean { trim: 3 })).contains("7 updates")
-		);
+		assert!(refused(
+			Devnet::builder().aggregation(cairn_primitives::AggregationRule::TrimmedMean { trim: 3 })
+		)
+		.contains("7 updates"));
 		assert!(refused(Devnet::builder().committee(Some(4))).contains("4"));
 		assert!(Devnet::builder().check().is_ok());
 		assert!(Devnet::builder().workers(1usize).aggregators(1usize).check().is_ok());

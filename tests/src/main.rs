@@ -7,8 +7,9 @@ use cairn_devnet::{
 	report::{self, Lineage},
 };
 use cairn_primitives::{
+	aggregation::ServerOptimiser,
 	views::{Phase, MAX_PAGE},
-	AggregationRule,
+	Aggregation, AggregationRule,
 };
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
@@ -69,10 +70,16 @@ struct Network {
 	/// Local steps per round; those of the model file, when not given
 	#[arg(long)]
 	local_steps: Option<u32>,
-	/// How updates are aggregated: `mean` (weighted by samples), or `trimmed:N` (per coordinate, without the N smallest
-	/// and N largest)
-	#[arg(long, default_value = "mean", value_parser = rule)]
+	/// How updates become one: weighted-mean, median, trimmed-mean:TRIM, krum:HOSTILE, multi-krum:HOSTILE:SELECTED,
+	/// geometric-median[:SMOOTHING:ITERATIONS], centered-clipping[:RADIUS:ITERATIONS]
+	#[arg(long, default_value = "weighted-mean", value_name = "RULE")]
 	rule: AggregationRule,
+	/// Average so many updates at a time, in random order, before the rule
+	#[arg(long, value_name = "SIZE")]
+	bucketing: Option<u32>,
+	/// What is made of the aggregate: sgd[:RATE], nesterov:RATE:MOMENTUM, adam:RATE:BETA1:BETA2:EPSILON
+	#[arg(long, default_value = "sgd", value_name = "OPTIMISER")]
+	server_optimiser: ServerOptimiser,
 	/// RPC port of the first validator; the others get the ones after it. 0 takes whatever is free
 	#[arg(long, default_value_t = 9944)]
 	rpc_port: u16,
@@ -80,17 +87,6 @@ struct Network {
 	/// folder when not given, which is kept when something fails
 	#[arg(long, value_name = "DIR")]
 	data_dir: Option<PathBuf>,
-}
-
-fn rule(text: &str) -> Result<AggregationRule, String> {
-	match text.split_once(':') {
-		None if text == "mean" => Ok(AggregationRule::WeightedMean),
-		Some(("trimmed", trim)) => {
-			let trim = trim.parse().map_err(|_| format!("`{trim}` is not how many to trim on each side"))?;
-			Ok(AggregationRule::TrimmedMean { trim })
-		},
-		_ => Err("it is `mean` or `trimmed:N`".into()),
-	}
 }
 
 impl Network {
@@ -104,7 +100,11 @@ impl Network {
 			.alpha(self.alpha)
 			.model(self.model)
 			.local_steps(self.local_steps)
-			.rule(self.rule)
+			.aggregation(Aggregation {
+				bucketing: self.bucketing,
+				optimiser: self.server_optimiser,
+				..self.rule.into()
+			})
 			.rpc_port(self.rpc_port)
 			.data_dir(self.data_dir)
 	}
@@ -234,14 +234,5 @@ mod tests {
 	#[test]
 	fn command_line_is_consistent() {
 		Cli::command().debug_assert();
-	}
-
-	#[test]
-	fn rule_is_read_or_refused_with_the_choices() {
-		assert_eq!(rule("mean"), Ok(AggregationRule::WeightedMean));
-		assert_eq!(rule("trimmed:2"), Ok(AggregationRule::TrimmedMean { trim: 2 }));
-		for text in ["median", "trimmed", "trimmed:x", "mean:1"] {
-			assert!(rule(text).is_err(), "{text}");
-		}
 	}
 }

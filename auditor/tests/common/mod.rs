@@ -2,7 +2,7 @@
 #![allow(dead_code)]
 
 use cairn_aggregation::{
-	check_update, settle, AggregationRule, ExpectedUpdate, RoundInputs, UpdateEnvelope, WeightsEnvelope,
+	check_update, settle_with, ExpectedUpdate, Method, RoundInputs, UpdateEnvelope, WeightsEnvelope,
 };
 use cairn_artifacts::{artifact_hash, ArtifactHash, Store, Tensor, TensorFile};
 use cairn_auditor::{
@@ -13,7 +13,8 @@ use cairn_primitives::{
 	bitmap,
 	round::quality_digest,
 	views::{FailureReason, Phase, ProgrammeState},
-	ProgrammeId, Record as Entry, RecordId, RecordKind, RecordRange, RoundIndex, Schedule, H256,
+	Aggregation, ProgrammeId, Record as Entry, RecordId, RecordKind, RecordRange, RoundIndex, RoundTerms,
+	Schedule, H256,
 };
 use tempfile::TempDir;
 
@@ -38,6 +39,7 @@ pub struct World {
 	pub store: Store,
 	pub chain: Fake,
 	base: TensorFile,
+	pub state: Option<TensorFile>,
 }
 
 fn tensors(seed: u32) -> Vec<Tensor> {
@@ -50,7 +52,7 @@ fn tensors(seed: u32) -> Vec<Tensor> {
 
 impl World {
 	/// A programme that has just started.
-	pub fn new(rule: AggregationRule) -> Self {
+	pub fn new(aggregation: impl Into<Aggregation>) -> Self {
 		let dir = TempDir::new().unwrap();
 		let store = Store::open(dir.path().join("artifacts")).unwrap();
 		let base =
@@ -79,7 +81,7 @@ impl World {
 			genesis_weights: weights,
 			weights,
 			weights_record: 1,
-			rule,
+			aggregation: aggregation.into(),
 			schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8, challenge: 0 },
 			committee_size: 3,
 			audit_size: 7,
@@ -101,12 +103,12 @@ impl World {
 			pot_free: 20_000_000_000_000_000,
 		};
 		let chain = Fake { programme, rounds: Vec::new(), records, page: 4 };
-		Self { dir, store, chain, base }
+		Self { dir, store, chain, base, state: None }
 	}
 
 	/// As `new`, with some rounds finalised.
-	pub fn with_rounds(rule: AggregationRule, rounds: u32) -> Self {
-		let mut world = Self::new(rule);
+	pub fn with_rounds(aggregation: impl Into<Aggregation>, rounds: u32) -> Self {
+		let mut world = Self::new(aggregation);
 		for _ in 0..rounds {
 			world.finalise();
 		}
@@ -125,10 +127,16 @@ impl World {
 			opened: index * 10,
 			base: p.weights,
 			base_record: p.weights_record,
+			terms: RoundTerms {
+				aggregation: p.aggregation,
+				max_samples: p.max_samples,
+				max_local_steps: p.max_local_steps,
+			},
 			commit_count: 0,
 			commits: Vec::new(),
 			committee: Vec::new(),
 			included: Vec::new(),
+			bucketing_seed: None,
 			result: None,
 			quality: None,
 			challenge: None,
@@ -220,11 +228,18 @@ impl World {
 			round: round.index,
 			config: CONFIG,
 			base: round.base,
-			rule: p.rule,
+			rule: p.aggregation.rule,
 		};
 		let made_up = || (H256::repeat_byte(round.index as u8 + 1), Vec::new());
 		let (result, bytes) = if checked.len() as u32 == UPDATES {
-			let settled = settle(&inputs, &self.base, &checked, 1).unwrap();
+			round.bucketing_seed = p.aggregation.bucketing.map(|_| H256::repeat_byte(round.index as u8));
+			let method = Method::of(&p.aggregation, round.bucketing_seed).unwrap();
+			let settled =
+				settle_with(&inputs, &method, &self.base, self.state.as_ref(), &checked, 1).unwrap();
+			self.state = settled.state.map(|state| {
+				self.store.put(&state.bytes).unwrap();
+				TensorFile::from_bytes(&state.bytes).unwrap()
+			});
 			round.quality = Some(quality_digest(&settled.quality));
 			(settled.hash, settled.bytes)
 		} else {

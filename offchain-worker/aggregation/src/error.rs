@@ -5,6 +5,12 @@ use cairn_primitives::{envelope::EnvelopeError, rule::ParameterOutOfRange, Aggre
 use std::fmt;
 use thiserror::Error;
 
+impl From<ParameterOutOfRange> for AggregationError {
+	fn from(ParameterOutOfRange { parameter: setting, value, low, high }: ParameterOutOfRange) -> Self {
+		Self::Setting { setting, value, low, high }
+	}
+}
+
 /// Why updates could not be aggregated. The same inputs give the same error on every host and thread count.
 #[derive(Clone, PartialEq, Debug, Error)]
 pub enum AggregationError {
@@ -30,6 +36,15 @@ pub enum AggregationError {
 		low: u64,
 		/// The most it may be.
 		high: u64,
+	},
+	/// Buckets without an order.
+	#[error(
+		"updates are to be averaged {size} at a time, in an order that the chain draws when it settles which are \
+		 included, but the round has no such seed; read the round again once it aggregates"
+	)]
+	NoSeed {
+		/// Updates per bucket.
+		size: u32,
 	},
 	/// Fewer updates than the rule can work with.
 	#[error(

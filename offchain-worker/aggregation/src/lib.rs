@@ -14,13 +14,13 @@ mod state;
 mod sums;
 
 pub use cairn_primitives::{
+	aggregation::{Aggregation, EffectiveSteps, Mixing, Normalisation, ServerOptimiser},
 	envelope::{ExpectedUpdate, StateEnvelope, UpdateEnvelope, WeightsEnvelope},
 	AggregationRule,
 };
 pub use check::{check_update, CheckedUpdate, Refusal, UpdateRefused};
 pub use error::{AggregationError, Bucketed, ShapeDifference};
-pub use optimiser::ServerOptimiser;
-pub use pre::{Bucketing, EffectiveSteps, Mixing, Normalisation, PreAggregation, BUCKETING_DOMAIN};
+pub use pre::{Bucketing, PreAggregation, BUCKETING_DOMAIN};
 pub use quality::quality;
 pub use round::{
 	aggregate, aggregate_with, next_weights, settle, settle_with, Method, RoundInputs, Settlement,

@@ -5,114 +5,46 @@ use crate::{
 	state::{Slot, Start},
 	AggregationError,
 };
-use cairn_primitives::rule::MILLION;
+use cairn_primitives::{aggregation::ServerOptimiser, rule::MILLION};
 
 /// How many of `epsilon`'s units make one.
 const TRILLION: u64 = 1_000_000_000_000;
 
-/// How an aggregate, the round's pseudo-gradient, is applied to the base weights. All numbers are fixed-point.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ServerOptimiser {
-	/// *w* − *rate*·*a*. With a rate of 1, the default, this is federated averaging.
-	Sgd {
-		/// The learning rate, in millionths: at least 1.
-		rate: u32,
-	},
-	/// Stochastic gradient descent with Nesterov momentum, as DiLoCo (Douillard and others, 2023) applies it to
-	/// pseudo-gradients: *m* ← *μ*·*m* + *a*, then *w* − *rate*·(*a* + *μ*·*m*).
-	Nesterov {
-		/// The learning rate, in millionths: at least 1.
-		rate: u32,
-		/// The momentum *μ*, in millionths: below 1,000,000.
-		momentum: u32,
-	},
-	/// Adam (Kingma and Ba, 2015, algorithm 1, with its correction of the bias), as Reddi and others apply it to
-	/// pseudo-gradients in "Adaptive Federated Optimization", 2021 (FedAdam, there without the correction).
-	Adam {
-		/// The learning rate, in millionths: at least 1.
-		rate: u32,
-		/// Decay of the mean, in millionths: below 1,000,000.
-		beta1: u32,
-		/// Decay of the mean square, in millionths: below 1,000,000.
-		beta2: u32,
-		/// What is added to the denominator, in 10⁻¹²: at least 1.
-		epsilon: u64,
-	},
+/// What an optimiser carries from round to round.
+pub(crate) fn slots(optimiser: &ServerOptimiser) -> &'static [Slot] {
+	match optimiser {
+		ServerOptimiser::Sgd { .. } => &[],
+		ServerOptimiser::Nesterov { .. } => &[Slot::Momentum],
+		ServerOptimiser::Adam { .. } => &[Slot::Mean, Slot::Root],
+	}
 }
 
-impl ServerOptimiser {
-	/// Federated averaging: the aggregate as it is.
-	pub const PLAIN: Self = Self::Sgd { rate: MILLION as u32 };
-	/// DiLoCo's outer optimiser: rate 0.7, momentum 0.9.
-	pub const DILOCO: Self = Self::Nesterov { rate: 700_000, momentum: 900_000 };
-
-	/// What it carries from round to round.
-	pub(crate) fn slots(&self) -> &'static [Slot] {
-		match self {
-			Self::Sgd { .. } => &[],
-			Self::Nesterov { .. } => &[Slot::Momentum],
-			Self::Adam { .. } => &[Slot::Mean, Slot::Root],
-		}
-	}
-
-	/// Checks the numbers.
-	fn check(&self) -> Result<(), AggregationError> {
-		let below_one = u64::from(MILLION as u32 - 1);
-		let (any, most) = (u64::from(u32::MAX), u64::MAX);
-		let bounds: &[(&'static str, u64, u64, u64)] = match *self {
-			Self::Sgd { rate } => &[("optimiser.rate", rate.into(), 1, any)],
-			Self::Nesterov { rate, momentum } => &[
-				("optimiser.rate", rate.into(), 1, any),
-				("optimiser.momentum", momentum.into(), 0, below_one),
-			],
-			Self::Adam { rate, beta1, beta2, epsilon } => &[
-				("optimiser.rate", rate.into(), 1, any),
-				("optimiser.beta1", beta1.into(), 0, below_one),
-				("optimiser.beta2", beta2.into(), 0, below_one),
-				("optimiser.epsilon", epsilon, 1, most),
-			],
-		};
-		for (setting, value, low, high) in bounds.iter().copied() {
-			if !(low..=high).contains(&value) {
-				return Err(AggregationError::Setting { setting, value, low, high });
+/// The optimiser at a round after `start`.
+pub(crate) fn prepare(optimiser: &ServerOptimiser, start: &Start) -> Result<Step, AggregationError> {
+	optimiser.check()?;
+	let rate = |rate: u32| from_millionths(rate.into());
+	Ok(match *optimiser {
+		ServerOptimiser::Sgd { rate: r } => Step::Sgd { rate: rate(r) },
+		ServerOptimiser::Nesterov { rate: r, momentum } => {
+			Step::Nesterov { rate: rate(r), momentum: from_millionths(momentum.into()) }
+		},
+		ServerOptimiser::Adam { rate: r, beta1, beta2, epsilon } => {
+			let of = |beta: u32| {
+				let kept = from_millionths(beta.into());
+				// The difference of the integers is exact.
+				let new = from_millionths(MILLION - u64::from(beta));
+				Decay { kept, new, sum: 1.0 - power(kept, start.next_step()) }
+			};
+			let square = of(beta2);
+			Step::Adam {
+				rate: rate(r),
+				mean: of(beta1),
+				root_sum: square.sum.sqrt(),
+				square,
+				epsilon: epsilon as f64 / TRILLION as f64,
 			}
-		}
-		Ok(())
-	}
-
-	/// The optimiser at a round after `start`.
-	pub(crate) fn prepare(&self, start: &Start) -> Result<Step, AggregationError> {
-		self.check()?;
-		let rate = |rate: u32| from_millionths(rate.into());
-		Ok(match *self {
-			Self::Sgd { rate: r } => Step::Sgd { rate: rate(r) },
-			Self::Nesterov { rate: r, momentum } => {
-				Step::Nesterov { rate: rate(r), momentum: from_millionths(momentum.into()) }
-			},
-			Self::Adam { rate: r, beta1, beta2, epsilon } => {
-				let of = |beta: u32| {
-					let kept = from_millionths(beta.into());
-					// The difference of the integers is exact.
-					let new = from_millionths(MILLION - u64::from(beta));
-					Decay { kept, new, sum: 1.0 - power(kept, start.next_step()) }
-				};
-				let square = of(beta2);
-				Step::Adam {
-					rate: rate(r),
-					mean: of(beta1),
-					root_sum: square.sum.sqrt(),
-					square,
-					epsilon: epsilon as f64 / TRILLION as f64,
-				}
-			},
-		})
-	}
-}
-
-impl Default for ServerOptimiser {
-	fn default() -> Self {
-		Self::PLAIN
-	}
+		},
+	})
 }
 
 /// `x` to the power of `n` by squaring, from the lowest bit of `n` up.
@@ -193,14 +125,14 @@ mod tests {
 	#[test]
 	fn numbers_out_of_bounds_are_refused_by_name() {
 		let start = Start::default();
-		let refused = |optimiser: ServerOptimiser| match optimiser.prepare(&start) {
+		let refused = |optimiser: ServerOptimiser| match prepare(&optimiser, &start) {
 			Err(AggregationError::Setting { setting, .. }) => setting,
 			other => panic!("{:?} for {optimiser:?}", other.err()),
 		};
 		assert_eq!(refused(ServerOptimiser::Sgd { rate: 0 }), "optimiser.rate");
 		assert_eq!(refused(ServerOptimiser::Nesterov { rate: 1, momentum: 1_000_000 }), "optimiser.momentum");
 		let good = ServerOptimiser::Adam { rate: 1, beta1: 0, beta2: 999_999, epsilon: 1 };
-		assert!(good.prepare(&start).is_ok());
+		assert!(prepare(&good, &start).is_ok());
 		for (beta1, beta2, epsilon, setting) in [
 			(1_000_000, 0, 1, "optimiser.beta1"),
 			(0, 1_000_000, 1, "optimiser.beta2"),

@@ -8,7 +8,7 @@ use crate::{
 	AggregationError, CheckedUpdate,
 };
 use cairn_artifacts::Tensor;
-use cairn_primitives::rule::MILLION;
+use cairn_primitives::aggregation::{EffectiveSteps, Mixing, Normalisation};
 
 /// Domain of the stream that orders updates for bucketing.
 pub const BUCKETING_DOMAIN: &str = "cairn 2026-11 bucketing order v1";
@@ -24,30 +24,6 @@ pub struct PreAggregation {
 	pub mixing: Option<Mixing>,
 }
 
-/// Normalisation by local steps: Wang and others, "Tackling the Objective Inconsistency Problem in Heterogeneous
-/// Federated Optimization", 2020 (FedNova), in the form for plain local steps: update *i*, made in *τᵢ* steps, counts
-/// times min(*τ* / *τᵢ*, *cap*).
-///
-/// Steps are what a worker declares. The cap bounds what declaring few of them gains: without it, an update of one step
-/// would count *τ* times.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Normalisation {
-	/// The number of steps *τ* that all updates are brought to.
-	pub effective: EffectiveSteps,
-	/// The greatest factor, in millionths: at least 1,000,000.
-	pub cap: u32,
-}
-
-/// The number of steps that updates are brought to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EffectiveSteps {
-	/// The mean of the steps weighted by samples, as in the paper. Not robust: one worker that declares many of both
-	/// moves it. For the weighted mean.
-	Mean,
-	/// The median of the steps, the lesser one of the two in the middle of an even number. For robust rules.
-	Median,
-}
-
 /// Bucketing: Karimireddy, He and Jaggi, "Byzantine-Robust Learning on Heterogeneous Datasets via Bucketing", 2022.
 /// Updates are shuffled and averaged `size` at a time, with equal weight; a last bucket may have fewer.
 ///
@@ -61,14 +37,6 @@ pub struct Bucketing {
 	/// Decides the order, together with how many updates there are. It must not be known before the set of updates is
 	/// fixed, or hostile workers could choose whose buckets to spoil: the round's randomness.
 	pub seed: [u8; 32],
-}
-
-/// Nearest-neighbour mixing: Allouah and others, "Fixing by Mixing: A Recipe for Optimal Byzantine ML under
-/// Heterogeneity", 2023. Each row is replaced by the mean of the *n* − `hostile` rows nearest to it, itself among them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Mixing {
-	/// How many hostile rows there may be: fewer than half.
-	pub hostile: u32,
 }
 
 /// Rows, and what rules ask about them.
@@ -91,7 +59,7 @@ impl PreAggregation {
 		let mut bucketed = None;
 		if let Some(normalisation) = self.normalisation {
 			let steps: Vec<u32> = updates.iter().map(|u| u.envelope().local_steps).collect();
-			rows.push(Stage::Scale(normalisation.factors(&steps, &samples)?));
+			rows.push(Stage::Scale(factors(&normalisation, &steps, &samples)?));
 		}
 		if let Some(bucketing) = self.bucketing {
 			let groups = bucketing.groups(updates.len())?;
@@ -118,45 +86,40 @@ impl PreAggregation {
 	}
 }
 
-impl Normalisation {
-	fn factors(&self, steps: &[u32], samples: &[u64]) -> Result<Vec<f64>, AggregationError> {
-		let least = MILLION as u32;
-		if self.cap < least {
-			return Err(AggregationError::Setting {
-				setting: "normalisation.cap",
-				value: self.cap.into(),
-				low: least.into(),
-				high: u32::MAX.into(),
-			});
-		}
-		// A worker that declares no steps is taken to have made one, rather than to end everybody's round.
-		let steps: Vec<u32> = steps.iter().map(|s| (*s).max(1)).collect();
-		let effective = match self.effective {
-			EffectiveSteps::Mean => {
-				let products = steps.iter().zip(samples).map(|(t, n)| u128::from(*t) * u128::from(*n));
-				let (products, total) = (products.sum::<u128>(), samples.iter().sum::<u64>());
-				if total == 0 {
-					return Err(AggregationError::NoSamples { updates: steps.len() });
-				}
-				products as f64 / total as f64
-			},
-			EffectiveSteps::Median => {
-				let mut sorted = steps.clone();
-				sorted.sort_unstable();
-				f64::from(sorted[(sorted.len() - 1) / 2])
-			},
-		};
-		let cap = from_millionths(self.cap.into());
-		let factor = |own: &u32| {
-			let factor = effective / f64::from(*own);
-			if factor > cap {
-				cap
-			} else {
-				factor
+/// What each update counts times.
+fn factors(
+	normalisation: &Normalisation,
+	steps: &[u32],
+	samples: &[u64],
+) -> Result<Vec<f64>, AggregationError> {
+	normalisation.check()?;
+	// A worker that declares no steps is taken to have made one, rather than to end everybody's round.
+	let steps: Vec<u32> = steps.iter().map(|s| (*s).max(1)).collect();
+	let effective = match normalisation.effective {
+		EffectiveSteps::Mean => {
+			let products = steps.iter().zip(samples).map(|(t, n)| u128::from(*t) * u128::from(*n));
+			let (products, total) = (products.sum::<u128>(), samples.iter().sum::<u64>());
+			if total == 0 {
+				return Err(AggregationError::NoSamples { updates: steps.len() });
 			}
-		};
-		Ok(steps.iter().map(factor).collect())
-	}
+			products as f64 / total as f64
+		},
+		EffectiveSteps::Median => {
+			let mut sorted = steps.clone();
+			sorted.sort_unstable();
+			f64::from(sorted[(sorted.len() - 1) / 2])
+		},
+	};
+	let cap = from_millionths(normalisation.cap.into());
+	let factor = |own: &u32| {
+		let factor = effective / f64::from(*own);
+		if factor > cap {
+			cap
+		} else {
+			factor
+		}
+	};
+	Ok(steps.iter().map(factor).collect())
 }
 
 impl Bucketing {
@@ -251,19 +214,20 @@ mod tests {
 
 	#[test]
 	fn factors_bring_updates_to_the_effective_steps_and_no_further_than_the_cap() {
-		assert_eq!(PLAIN.factors(&[10, 20, 40, 1, 0], &[1; 5]), Ok(vec![1.0, 0.5, 0.25, 4.0, 4.0]));
+		assert_eq!(factors(&PLAIN, &[10, 20, 40, 1, 0], &[1; 5]), Ok(vec![1.0, 0.5, 0.25, 4.0, 4.0]));
 		let mean = Normalisation { effective: EffectiveSteps::Mean, ..PLAIN };
-		assert_eq!(mean.factors(&[10, 40], &[2, 1]), Ok(vec![2.0, 0.5]));
-		assert_eq!(mean.factors(&[10, 40], &[0, 0]), Err(AggregationError::NoSamples { updates: 2 }));
+		assert_eq!(factors(&mean, &[10, 40], &[2, 1]), Ok(vec![2.0, 0.5]));
+		assert_eq!(factors(&mean, &[10, 40], &[0, 0]), Err(AggregationError::NoSamples { updates: 2 }));
 		let least = Normalisation { cap: 999_999, ..PLAIN };
-		let refused = least.factors(&[1], &[1]).expect_err("a cap below 1").to_string();
+		let refused = factors(&least, &[1], &[1]).expect_err("a cap below 1").to_string();
 		assert_eq!(refused, "`normalisation.cap` is 999999, but must be from 1000000 to 4294967295");
 	}
 
 	#[test]
 	fn hostile_step_counts_move_the_median_only_among_honest_ones() {
-		let of =
-			|hostile| PLAIN.factors(&[10, 12, 14, hostile, hostile], &[1; 5]).expect("factors")[..3].to_vec();
+		let of = |hostile| {
+			factors(&PLAIN, &[10, 12, 14, hostile, hostile], &[1; 5]).expect("factors")[..3].to_vec()
+		};
 		for hostile in [1, u32::MAX] {
 			for (factor, own) in of(hostile).iter().zip([10.0, 12.0, 14.0]) {
 				assert!((10.0 / own..=14.0 / own).contains(factor), "{hostile} {factor} {own}");

@@ -3,8 +3,8 @@
 use crate::{
 	check::{first_not_finite, same_shapes},
 	engine::{self, Part, Walked},
-	optimiser::ServerOptimiser,
-	pre::{PreAggregation, Prepared},
+	optimiser,
+	pre::{Bucketing, PreAggregation, Prepared},
 	quality::from_products,
 	rules::{self, Given},
 	state::{self, Slot, Start, State},
@@ -12,9 +12,10 @@ use crate::{
 };
 use cairn_artifacts::{artifact_hash, ArtifactHash, Tensor, TensorFile};
 use cairn_primitives::{
+	aggregation::ServerOptimiser,
 	envelope::{ExpectedUpdate, StateEnvelope, WeightsEnvelope},
 	round::inputs_digest,
-	AggregationRule, ProgrammeId, RoundIndex, H256,
+	Aggregation, AggregationRule, ProgrammeId, RoundIndex, H256,
 };
 use std::collections::BTreeSet;
 
@@ -35,13 +36,29 @@ pub struct RoundInputs {
 	pub rule: AggregationRule,
 }
 
-/// What surrounds the rule. The default adds nothing, and is what the chain knows today.
+/// What surrounds the rule. The default adds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Method {
 	/// What is done to updates before the rule.
 	pub pre: PreAggregation,
 	/// What is made of the aggregate after it.
 	pub optimiser: ServerOptimiser,
+}
+
+impl Method {
+	/// What surrounds a programme's rule in a round whose bucketing is ordered by `seed`.
+	///
+	/// # Errors
+	/// When the programme asks for bucketing and there is no seed.
+	pub fn of(aggregation: &Aggregation, seed: Option<H256>) -> Result<Self, AggregationError> {
+		let Aggregation { normalisation, bucketing, mixing, optimiser, .. } = *aggregation;
+		let bucketing = match (bucketing, seed) {
+			(None, _) => None,
+			(Some(size), Some(H256(seed))) => Some(Bucketing { size, seed }),
+			(Some(size), None) => return Err(AggregationError::NoSeed { size }),
+		};
+		Ok(Self { pre: PreAggregation { normalisation, bucketing, mixing }, optimiser })
+	}
 }
 
 /// Aggregates updates, given in canonical order, into one pseudo-gradient, on up to `threads` threads (0 counts as 1).
@@ -187,13 +204,13 @@ fn walk(
 		}
 	}
 	// What the optimiser carries, and then what the rule does.
-	let carried = method.optimiser.slots();
+	let carried = optimiser::slots(&method.optimiser);
 	let mut slots = carried.to_vec();
 	if matches!(round.rule, AggregationRule::CenteredClipping { .. }) {
 		slots.push(Slot::Centre);
 	}
 	let start = Start::read(base, state, &slots)?;
-	let step = method.optimiser.prepare(&start)?;
+	let step = optimiser::prepare(&method.optimiser, &start)?;
 	let Prepared { rows, samples, bucketed } = method.pre.prepare(updates, threads)?;
 	let given = Given { samples: &samples, bucketed, centre: start.get(Slot::Centre), threads };
 	let rule = rules::prepare(round.rule, &rows, &given)?;

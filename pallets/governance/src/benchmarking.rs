@@ -30,7 +30,7 @@ fn settings<T: Config>() -> Settings<BalanceOf<T>> {
 		name: BoundedVec::truncate_from(alloc::vec![b'n'; 64]),
 		config: H256::repeat_byte(1),
 		genesis_weights: H256::repeat_byte(2),
-		rule: AggregationRule::WeightedMean,
+		aggregation: AggregationRule::WeightedMean.into(),
 		schedule: Schedule { challenge: 0, ..Schedule::LONGEST },
 		committee_size: 1,
 		audit_size: 0,

@@ -68,7 +68,10 @@ impl Charter {
 			self.data_categories.is_empty() || self.data_categories.contains(&settings.data_category),
 			PolicyBreach::DataCategory
 		);
-		ensure!(self.rules.is_empty() || self.rules.contains(&settings.rule.kind()), PolicyBreach::Rule);
+		ensure!(
+			self.rules.is_empty() || self.rules.contains(&settings.aggregation.rule.kind()),
+			PolicyBreach::Rule
+		);
 		ensure!(settings.committee_size >= self.min_committee, PolicyBreach::CommitteeSize);
 		ensure!(
 			self.min_schedule.fits_into(&settings.schedule)

@@ -275,7 +275,7 @@ pub fn programme() -> GenesisProgramme<u128> {
 		name: "digits".into(),
 		config: H256::repeat_byte(1),
 		genesis_weights: H256::repeat_byte(2),
-		rule: AggregationRule::WeightedMean,
+		aggregation: AggregationRule::WeightedMean.into(),
 		schedule: Schedule { commit: 10, availability: 5, aggregate: 5, reveal: 5, challenge: 0 },
 		committee_size: 3,
 		audit_size: None,

@@ -6,7 +6,7 @@ use alloc::{format, vec, vec::Vec};
 use cairn_primitives::{
 	network_key_message,
 	round::{aggregate_commitment, quality_digest},
-	DeviceClass, EnergySource, Label, Schedule,
+	Aggregation, DeviceClass, EnergySource, Label, Schedule,
 };
 use frame_benchmarking::v2::*;
 use frame_support::traits::fungible::{Inspect, Mutate};
@@ -102,7 +102,8 @@ fn programme<T: Config>(committee_size: u32, audit_size: u32) -> ProgrammeId {
 		name: BoundedVec::truncate_from(vec![b'n'; 64]),
 		config: H256::repeat_byte(1),
 		genesis_weights: H256::repeat_byte(2),
-		rule: AggregationRule::WeightedMean,
+		// With an order of buckets to draw.
+		aggregation: Aggregation { bucketing: Some(1), ..Default::default() },
 		schedule: Schedule { commit: 10, availability: 10, aggregate: 10, reveal: 10, challenge },
 		committee_size,
 		audit_size,

@@ -85,6 +85,9 @@ pub mod pallet {
 		/// that it gives along is the first whose author could know the randomness: whoever enlists from then on is not
 		/// drawn with it.
 		type Randomness: Randomness<H256, BlockNumberFor<Self>>;
+		/// What orders updates into buckets. Nobody who votes on which updates are included may know or influence it, but
+		/// it may be of the block in which the last vote stands.
+		type BlockRandomness: Randomness<H256, BlockNumberFor<Self>>;
 		/// The rules that bind every programme.
 		type Policy: Policy<BalanceOf<Self>>;
 		/// The most updates a round takes.

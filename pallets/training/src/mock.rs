@@ -183,6 +183,7 @@ impl Policy<u128> for TestPolicy {
 impl pallet_training::Config for Test {
 	type MaxBondWeight = MaxBondWeight;
 	type Randomness = SeededRandomness;
+	type BlockRandomness = SeededRandomness;
 	type Policy = TestPolicy;
 	type MaxUpdates = MaxUpdates;
 	type MaxBitmap = MaxBitmap;
@@ -212,7 +213,7 @@ pub fn programme() -> GenesisProgramme<u128> {
 		name: "digits".into(),
 		config: hash(1),
 		genesis_weights: hash(2),
-		rule: AggregationRule::WeightedMean,
+		aggregation: Default::default(),
 		schedule: Schedule { commit: 10, availability: 5, aggregate: 5, reveal: 5, challenge: 0 },
 		committee_size: 3,
 		audit_size: None,

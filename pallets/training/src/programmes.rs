@@ -17,7 +17,7 @@ pub enum Setting {
 	AuditSize,
 	/// Updates a round takes: from 1 to `MaxUpdates`.
 	MaxUpdates,
-	/// Updates a round needs: from what the rule needs to `max_updates`.
+	/// Updates a round needs: from what the aggregation needs to `max_updates`.
 	MinUpdates,
 	/// Commits that close the window: from `min_updates` to `max_updates`.
 	TargetUpdates,
@@ -53,8 +53,8 @@ pub enum Setting {
 	GenesisWeights,
 	/// What a round costs in privacy, which never changes: participants agreed to it.
 	EpsilonPerRound,
-	/// A parameter of the rule: within what the rule can work with, whatever the number of updates.
-	Rule,
+	/// A parameter of the aggregation: within what it can work with, whatever the number of updates.
+	Aggregation,
 }
 
 impl Setting {
@@ -74,7 +74,7 @@ impl Setting {
 			Self::AvailabilityWindow => "schedule.availability",
 			Self::AggregateWindow => "schedule.aggregate",
 			Self::RevealWindow => "schedule.reveal",
-			Self::Trim => "rule.trimmedMean.trim",
+			Self::Trim => "aggregation.rule.trimmedMean.trim",
 			Self::ChallengeBond => "challengeBond",
 			Self::Licence => "licence",
 			Self::DataCategory => "dataCategory",
@@ -82,7 +82,7 @@ impl Setting {
 			Self::Config => "config",
 			Self::GenesisWeights => "genesisWeights",
 			Self::EpsilonPerRound => "epsilonPerRound",
-			Self::Rule => "rule",
+			Self::Aggregation => "aggregation",
 		}
 	}
 }
@@ -109,7 +109,7 @@ impl<T: Config> Pallet<T> {
 	/// Names the first setting that is out of bounds.
 	pub fn check_settings(settings: &Settings<BalanceOf<T>>) -> Result<(), OutOfBounds> {
 		let (schedule, max) = (settings.schedule, u32::MAX);
-		let trim = match settings.rule {
+		let trim = match settings.aggregation.rule {
 			AggregationRule::TrimmedMean { trim } => trim,
 			_ => 0,
 		};
@@ -123,7 +123,12 @@ impl<T: Config> Pallet<T> {
 			(Setting::AuditSize, settings.audit_size, audit_low, audit_high),
 			(Setting::Trim, trim, 0, T::MaxUpdates::get().saturating_sub(1)),
 			(Setting::MaxUpdates, settings.max_updates, 1, T::MaxUpdates::get()),
-			(Setting::MinUpdates, settings.min_updates, settings.rule.min_updates(), settings.max_updates),
+			(
+				Setting::MinUpdates,
+				settings.min_updates,
+				settings.aggregation.min_updates(),
+				settings.max_updates,
+			),
 			(Setting::TargetUpdates, settings.target_updates, settings.min_updates, settings.max_updates),
 			(Setting::MaxSamples, settings.max_samples, 1, max),
 			(Setting::MaxLocalSteps, settings.max_local_steps, 1, max),
@@ -140,8 +145,9 @@ impl<T: Config> Pallet<T> {
 				return Err(OutOfBounds { setting, problem });
 			}
 		}
-		if let Err(parameter) = settings.rule.check_parameters() {
-			return Err(OutOfBounds { setting: Setting::Rule, problem: format!("of `rule`, {parameter}") });
+		if let Err(parameter) = settings.aggregation.check() {
+			let setting = Setting::Aggregation;
+			return Err(OutOfBounds { setting, problem: format!("of `aggregation`, {parameter}") });
 		}
 		if schedule.challenge > 0 && settings.challenge_bond.is_zero() {
 			let setting = Setting::ChallengeBond;
@@ -373,6 +379,7 @@ impl<T: Config> Pallet<T> {
 				commit_count: 0,
 				committee: BoundedVec::new(),
 				included: BoundedVec::new(),
+				bucketing_seed: None,
 				agreed: None,
 			},
 		);

@@ -94,6 +94,11 @@ impl<T: Config> Pallet<T> {
 			return Self::fail(programme, entry, running, FailureReason::TooFewIncluded);
 		}
 		running.included = BoundedVec::truncate_from(included);
+		// Only now is it fixed whom an order of buckets would serve.
+		running.bucketing_seed = entry.settings.aggregation.bucketing.map(|_| {
+			let subject = (b"cairn/bucketing", programme, running.index, running.attempt).encode();
+			T::BlockRandomness::random(&subject).0
+		});
 		let updates = running.commit_count;
 		Self::start_phase(programme, running, Phase::Aggregate, entry.settings.schedule.aggregate);
 		Step::Included { updates, seats }
@@ -182,6 +187,7 @@ impl<T: Config> Pallet<T> {
 		let candidates = Aggregators::<T>::decode_len().unwrap_or_default() as u32;
 		Self::take_seats(programme, &mut running, lottery.draw(seats));
 		running.included = BoundedVec::new();
+		running.bucketing_seed = None;
 		Self::start_phase(programme, running, Phase::Availability, entry.settings.schedule.availability);
 		Step::Drew { candidates, seats }
 	}

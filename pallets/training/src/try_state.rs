@@ -178,6 +178,10 @@ impl<T: Config> Pallet<T> {
 		}
 		let included = !matches!(running.phase, Phase::Commit | Phase::Availability);
 		ensure!(included != running.included.is_empty(), "training: inclusion is settled in the wrong phase");
+		ensure!(
+			running.bucketing_seed.is_some() == (included && entry.settings.aggregation.bucketing.is_some()),
+			"training: an order of buckets is drawn in the wrong phase, or for no buckets"
+		);
 		if included {
 			ensure!(
 				bitmap::is_canonical(&running.included, running.commit_count)

@@ -3,8 +3,8 @@
 use cairn_primitives::{
 	round::Revealed,
 	views::{FailureReason, MemberOutcome, Phase, ProgrammeState, Verdict},
-	AggregationRule, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, Schedule, Settings, SiteId,
-	H256,
+	Aggregation, ArtifactHash, DeviceId, RecordId, RecordRange, RoundIndex, RoundTerms, Schedule, Settings,
+	SiteId, H256,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{
@@ -81,6 +81,8 @@ where
 	pub committee: BoundedVec<AccountId, MaxCommittee>,
 	/// The included updates, as a bitmap over commits. Empty until settled.
 	pub included: BoundedVec<u8, MaxBitmap>,
+	/// What orders the included updates for bucketing. Nothing where the programme has none.
+	pub bucketing_seed: Option<H256>,
 	/// What two thirds of the committee agreed on, while it can be challenged and while it is audited.
 	pub agreed: Option<Revealed>,
 }
@@ -162,6 +164,8 @@ where
 	pub base: ArtifactHash,
 	/// Their record.
 	pub base_record: RecordId,
+	/// What bound its updates.
+	pub terms: RoundTerms,
 	/// Updates committed.
 	pub commit_count: u32,
 	/// The last committee before any audit, and how each member did. Empty when the programme was closed: nobody is to
@@ -169,6 +173,8 @@ where
 	pub committee: BoundedVec<(AccountId, MemberOutcome), MaxCommittee>,
 	/// The included updates, as a bitmap over commits.
 	pub included: BoundedVec<u8, MaxBitmap>,
+	/// What orders the included updates for bucketing. Nothing where the programme has none.
+	pub bucketing_seed: Option<H256>,
 	/// The audit, if its result was challenged.
 	pub audit: Option<Audit<AccountId, MaxCommittee>>,
 	/// What came of it.
@@ -276,7 +282,7 @@ pub struct GenesisProgramme<Balance> {
 	/// The weights it starts from.
 	pub genesis_weights: ArtifactHash,
 	/// How updates are aggregated.
-	pub rule: AggregationRule,
+	pub aggregation: Aggregation,
 	/// The windows of a round, in blocks.
 	pub schedule: Schedule,
 	/// Aggregators drawn for a round.
@@ -336,7 +342,7 @@ impl<Balance: Clone> GenesisProgramme<Balance> {
 			name: text("name", &self.name)?,
 			config: self.config,
 			genesis_weights: self.genesis_weights,
-			rule: self.rule,
+			aggregation: self.aggregation,
 			schedule: self.schedule,
 			committee_size: self.committee_size,
 			audit_size: self

@@ -9,14 +9,19 @@ use crate::{
 	*,
 };
 use cairn_primitives::{hardware::Speed, DeviceId};
+use codec::Encode;
 use frame_support::{
 	parameter_types,
-	traits::{ConstU128, ConstU32, Contains, EitherOfDiverse},
+	traits::{ConstU128, ConstU32, Contains, EitherOfDiverse, Randomness},
 	PalletId,
 };
 use frame_system::EnsureRoot;
 use pallet_rewards::SlashFractions;
-use sp_runtime::Perbill;
+use sp_consensus_babe::digests::CompatibleDigestItem;
+use sp_runtime::{
+	traits::{BlakeTwo256, Hash as _},
+	Perbill,
+};
 
 /// The most updates a round takes.
 const MAX_UPDATES: u32 = 1_024;
@@ -102,6 +107,8 @@ impl pallet_rewards::Config for Runtime {
 impl pallet_training::Config for Runtime {
 	// Fixed an epoch ago, so nobody who closes a commit window can choose the committee.
 	type Randomness = pallet_babe::RandomnessFromOneEpochAgo<Runtime>;
+	// Not an epoch's: everybody who votes on which updates are included would know that.
+	type BlockRandomness = BlockVrf;
 	type MaxUpdates = ConstU32<MAX_UPDATES>;
 	type MaxBitmap = ConstU32<{ MAX_UPDATES / 8 }>;
 	type MaxCommittee = ConstU32<32>;
@@ -110,6 +117,22 @@ impl pallet_training::Config for Runtime {
 	type MaxBondWeight = ConstU32<10>;
 	type Policy = Governance;
 	type WeightInfo = weights::pallet_training::WeightInfo<Runtime>;
+}
+
+/// Randomness from the output of the VRF that entitles this very block's author to make it. Who sends a transaction
+/// that this block takes cannot know it, and its author cannot choose it: only whether to take the transaction.
+pub struct BlockVrf;
+
+impl Randomness<Hash, BlockNumber> for BlockVrf {
+	fn random(subject: &[u8]) -> (Hash, BlockNumber) {
+		let digest = System::digest();
+		let vrf = digest
+			.convert_first(|item| item.as_babe_pre_digest())
+			.and_then(|pre_digest| pre_digest.vrf_signature().map(|signature| signature.pre_output.encode()));
+		// Every author of this chain has a VRF output; blocks without an author are made in tests.
+		let source = vrf.unwrap_or_else(|| System::parent_hash().encode());
+		(BlakeTwo256::hash_of(&(subject, source)), System::block_number())
+	}
 }
 
 parameter_types! {

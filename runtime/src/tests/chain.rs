@@ -61,7 +61,7 @@ pub fn programme() -> GenesisProgramme<Balance> {
 		name: "digits".into(),
 		config: artifact(1),
 		genesis_weights: artifact(2),
-		rule: AggregationRule::WeightedMean,
+		aggregation: AggregationRule::WeightedMean.into(),
 		schedule: Schedule { commit: 8, availability: 4, aggregate: 4, reveal: 4, challenge: 4 },
 		committee_size: 3,
 		audit_size: Some(5),

@@ -6,18 +6,10 @@ use std::process::{Command, Stdio};
 fn devnet_trains_shows_and_confirms_every_round_and_leaves_nothing_behind() {
 	let data = tempfile::tempdir().unwrap();
 	let output = Command::new(env!("CARGO_BIN_EXE_cairn-devnet"))
-		.args([
-			"--rounds",
-			"2",
-			"--validators",
-			"1",
-			"--workers",
-			"3",
-			"--rpc-port",
-			"0",
-			"--rule",
-			"trimmed:1",
-		])
+		.args(["--rounds", "2", "--validators", "1", "--workers", "3", "--rpc-port", "0"])
+		// With an order from the chain, and with what one round leaves to the next beside the weights.
+		.args(["--rule", "centered-clipping:10:3", "--bucketing", "2"])
+		.args(["--server-optimiser", "nesterov:1:0.5"])
 		.args(["--model", "cnn", "--min-accuracy", "0.5"])
 		.arg("--data-dir")
 		.arg(data.path())

@@ -8,7 +8,7 @@ use crate::ledger::{
 use cairn_primitives::{
 	ledger::BatchId,
 	views::{AttestationInfo, AttestersInfo, CommitInfo, MemberInfo, Phase, ProgrammeState},
-	AggregationRule, ArtifactHash, DeviceClass, DeviceState, RecordKind, RecordRange, Schedule,
+	AggregationRule, ArtifactHash, DeviceClass, DeviceState, RecordKind, RecordRange, RoundTerms, Schedule,
 };
 use serde_json::{json, Value};
 use sp_blockchain::Info;
@@ -71,7 +71,7 @@ fn programme_info() -> ProgrammeInfo<AccountId32, Balance> {
 		genesis_weights: artifact(0),
 		weights: artifact(RECORDS - 1),
 		weights_record: RECORDS - 1,
-		rule: AggregationRule::TrimmedMean { trim: 1 },
+		aggregation: AggregationRule::TrimmedMean { trim: 1 }.into(),
 		schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8, challenge: 0 },
 		committee_size: 3,
 		audit_size: 7,
@@ -104,6 +104,11 @@ fn round_info(index: u32) -> RoundInfo {
 		opened: 7,
 		base: artifact(0),
 		base_record: 0,
+		terms: RoundTerms {
+			aggregation: AggregationRule::TrimmedMean { trim: 1 }.into(),
+			max_samples: 10,
+			max_local_steps: 5,
+		},
 		commit_count: 1,
 		commits: vec![CommitInfo {
 			index: 0,
@@ -122,6 +127,7 @@ fn round_info(index: u32) -> RoundInfo {
 			outcome: None,
 		}],
 		included: vec![0x01],
+		bucketing_seed: None,
 		result: None,
 		quality: None,
 		challenge: None,

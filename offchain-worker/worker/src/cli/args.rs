@@ -5,7 +5,10 @@ use crate::{
 	plan::Role,
 	units::{parse_amount, parse_hash},
 };
-use cairn_primitives::{DeviceClass, EnergySource, ProgrammeId, SiteId, H256};
+use cairn_primitives::{
+	aggregation::{Aggregation, Mixing, Normalisation, ServerOptimiser},
+	AggregationRule, DeviceClass, EnergySource, ProgrammeId, SiteId, H256,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{num::NonZeroU16, path::PathBuf};
 
@@ -348,9 +351,9 @@ pub struct InitArgs {
 	/// Name of the programme
 	#[arg(long, default_value = "digits")]
 	pub name: String,
-	/// How updates are aggregated: `weighted-mean` or `trimmed-mean:TRIM`
-	#[arg(long, default_value = "weighted-mean", value_name = "RULE")]
-	pub rule: String,
+	/// How updates are aggregated
+	#[command(flatten)]
+	pub aggregation: AggregationArgs,
 	/// Windows in blocks: COMMIT,AVAILABILITY,AGGREGATE,REVEAL, and CHALLENGE where an aggregate can be disputed
 	#[arg(long, default_value = "20,8,8,8", value_name = "BLOCKS")]
 	pub schedule: String,
@@ -399,6 +402,40 @@ pub struct InitArgs {
 	/// What the pot is endowed with, in CRN
 	#[arg(long, default_value = "20000", value_parser = parse_amount, value_name = "CRN")]
 	pub pot: u128,
+}
+
+/// A programme's aggregation. docs/choosing-a-policy.md helps with the choice.
+#[derive(Debug, Args)]
+pub struct AggregationArgs {
+	/// How updates become one: weighted-mean, median, trimmed-mean:TRIM, krum:HOSTILE, multi-krum:HOSTILE:SELECTED,
+	/// geometric-median[:SMOOTHING:ITERATIONS], centered-clipping[:RADIUS:ITERATIONS]
+	#[arg(long, default_value = "weighted-mean", value_name = "RULE")]
+	pub rule: AggregationRule,
+	/// Make up for different numbers of local steps: mean:CAP, or median:CAP for robust rules
+	#[arg(long, value_name = "STEPS:CAP")]
+	pub normalisation: Option<Normalisation>,
+	/// Average so many updates at a time, in random order, before the rule
+	#[arg(long, value_name = "SIZE")]
+	pub bucketing: Option<u32>,
+	/// Replace each update by the mean of its nearest ones, all but so many
+	#[arg(long, value_name = "HOSTILE")]
+	pub mixing: Option<u32>,
+	/// What is made of the aggregate: sgd[:RATE], nesterov:RATE:MOMENTUM, adam:RATE:BETA1:BETA2:EPSILON
+	#[arg(long, default_value = "sgd", value_name = "OPTIMISER")]
+	pub server_optimiser: ServerOptimiser,
+}
+
+impl AggregationArgs {
+	/// As the chain keeps it.
+	pub fn aggregation(&self) -> Aggregation {
+		Aggregation {
+			rule: self.rule,
+			normalisation: self.normalisation,
+			bucketing: self.bucketing,
+			mixing: self.mixing.map(|hostile| Mixing { hostile }),
+			optimiser: self.server_optimiser,
+		}
+	}
 }
 
 /// The store.

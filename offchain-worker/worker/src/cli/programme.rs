@@ -6,7 +6,7 @@ use super::{
 };
 use crate::units::hex;
 use cairn_artifacts::{artifact_hash, Store};
-use cairn_primitives::{programme::is_label, AggregationRule, Schedule};
+use cairn_primitives::{programme::is_label, Aggregation, Schedule};
 use cairn_training::{genesis_weights, TrainingConfig};
 use serde_json::{json, Value};
 use std::{fs, path::PathBuf};
@@ -21,9 +21,9 @@ pub(super) fn run(app: &App, command: ProgrammeCommand) -> Result<(), CliError> 
 }
 
 fn init(app: &App, args: &InitArgs) -> Result<Value, CliError> {
-	let rule = parse_rule(&args.rule)?;
+	let aggregation = args.aggregation.aggregation();
 	let schedule = parse_schedule(&args.schedule)?;
-	check_numbers(args, &rule, &schedule)?;
+	check_numbers(args, &aggregation, &schedule)?;
 	let text = fs::read_to_string(&args.config)
 		.map_err(|e| CliError::Failed(format!("cannot read {}: {e}", args.config.display())))?;
 	let config = TrainingConfig::from_toml(&text)
@@ -49,7 +49,7 @@ fn init(app: &App, args: &InitArgs) -> Result<Value, CliError> {
 		"name": args.name,
 		"config": artifact_hash(&config_bytes),
 		"genesisWeights": artifact_hash(&weights_bytes),
-		"rule": rule,
+		"aggregation": aggregation,
 		"schedule": schedule,
 		"committeeSize": args.committee_size,
 		"minUpdates": args.min_updates,
@@ -78,15 +78,6 @@ fn amount(plancks: u128) -> Result<u64, CliError> {
 	})
 }
 
-fn parse_rule(text: &str) -> Result<AggregationRule, CliError> {
-	let trim = text.strip_prefix("trimmed-mean:").map(str::parse);
-	match (text, trim) {
-		("weighted-mean", _) => Ok(AggregationRule::WeightedMean),
-		(_, Some(Ok(trim))) => Ok(AggregationRule::TrimmedMean { trim }),
-		_ => Err(CliError::Usage(format!("--rule `{text}`: write weighted-mean, or trimmed-mean:1"))),
-	}
-}
-
 fn parse_schedule(text: &str) -> Result<Schedule, CliError> {
 	let numbers: Result<Vec<u32>, _> = text.split(',').map(|n| n.trim().parse()).collect();
 	match numbers.as_deref() {
@@ -109,14 +100,18 @@ fn parse_schedule(text: &str) -> Result<Schedule, CliError> {
 	}
 }
 
-fn check_numbers(args: &InitArgs, rule: &AggregationRule, schedule: &Schedule) -> Result<(), CliError> {
+fn check_numbers(args: &InitArgs, aggregation: &Aggregation, schedule: &Schedule) -> Result<(), CliError> {
 	let wrong = |text: String| Err(CliError::Usage(text));
 	if args.name.is_empty() || args.name.len() > 64 {
 		return wrong(format!("--name has {} bytes: give 1 to 64", args.name.len()));
 	}
-	let least = rule.min_updates().max(1);
+	aggregation.check().map_err(|e| CliError::Usage(format!("the aggregation cannot be: {e}")))?;
+	let least = aggregation.min_updates().max(1);
 	if args.min_updates < least {
-		return wrong(format!("--min-updates {} is below the {least} that the rule needs", args.min_updates));
+		return wrong(format!(
+			"--min-updates {} is below the {least} that {aggregation} needs",
+			args.min_updates
+		));
 	}
 	if args.target_updates < args.min_updates || args.max_updates < args.target_updates {
 		return wrong(format!(

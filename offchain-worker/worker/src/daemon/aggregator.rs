@@ -10,11 +10,11 @@ use crate::{
 	plan::{Action, ProgrammeView},
 	units::short,
 };
-use cairn_aggregation::{check_update, settle, CheckedUpdate, RoundInputs, Settlement};
+use cairn_aggregation::{check_update, settle_with, CheckedUpdate, Method, RoundInputs, Settlement};
 use cairn_artifacts::TensorFile;
 use cairn_primitives::{
 	bitmap,
-	envelope::ExpectedUpdate,
+	envelope::{ExpectedUpdate, WeightsEnvelope},
 	round::aggregate_commitment,
 	views::{CommitInfo, Phase},
 	ArtifactHash,
@@ -38,6 +38,15 @@ fn round_of(programme: &ProgrammeView) -> Result<Arc<Round>, ActionError> {
 async fn base_of(task: &Task, round: &Round) -> Result<Arc<TensorFile>, ActionError> {
 	let bytes = upkeep::obtain(task, &round.base, Holders::Aggregators).await?;
 	TensorFile::from_bytes(&bytes).map(Arc::new).map_err(ActionError::failed)
+}
+
+/// What rule or optimiser carry from the last round: the state that the base weights name. Whoever made or checked the
+/// weights has it.
+async fn state_of(task: &Task, base: &TensorFile) -> Result<Option<TensorFile>, ActionError> {
+	let envelope = WeightsEnvelope::from_metadata(base.metadata()).map_err(ActionError::failed)?;
+	let WeightsEnvelope::Aggregate { state: Some(state), .. } = envelope else { return Ok(None) };
+	let bytes = upkeep::obtain(task, &state, Holders::Aggregators).await?;
+	TensorFile::from_bytes(&bytes).map(Some).map_err(ActionError::failed)
 }
 
 /// Fetches one committed update and checks it.
@@ -184,23 +193,30 @@ pub(super) async fn aggregate(task: &Task, at: &At) -> Result<(), ActionError> {
 		}
 	}
 	drop(gathering);
+	let state = if round.terms.aggregation.has_state() { state_of(task, &base).await? } else { None };
 	let fetch_seconds = fetching.elapsed().as_secs_f64();
 	let computing = Instant::now();
+	let aggregation = &round.terms.aggregation;
+	let method = Method::of(aggregation, round.bucketing_seed).map_err(ActionError::failed)?;
 	let inputs = RoundInputs {
 		genesis: context.genesis(),
 		programme: at.programme,
 		round: at.round,
 		config: programme.info.config,
 		base: round.base,
-		rule: programme.info.rule,
+		rule: aggregation.rule,
 	};
 	let threads = context.threads;
 	let updates: Vec<CheckedUpdate> = updates.into_values().collect();
 	let count = updates.len();
-	let compute = move || settle(&inputs, &base, &updates, threads);
+	let compute = move || settle_with(&inputs, &method, &base, state.as_ref(), &updates, threads);
 	let computed = tokio::task::spawn_blocking(compute).await.map_err(ActionError::failed)?;
-	let Settlement { hash: result, bytes, quality, .. } = computed.map_err(ActionError::failed)?;
+	let Settlement { hash: result, bytes, quality, state } = computed.map_err(ActionError::failed)?;
 	let aggregate_seconds = computing.elapsed().as_secs_f64();
+	// First: the weights name it, and whoever finds them here may ask for it.
+	if let Some(state) = &state {
+		context.store.put_expected(&state.hash, &state.bytes)?;
+	}
 	context.store.put_expected(&result, &bytes)?;
 	let (programme, round, attempt) = (at.programme, at.round, at.attempt);
 	let fields = json!({

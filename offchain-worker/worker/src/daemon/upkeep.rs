@@ -7,7 +7,10 @@ use crate::{
 	plan::Action,
 	units::{format_amount, short},
 };
-use cairn_primitives::{views::Phase, ArtifactHash, DeviceId, ProgrammeId, RoundIndex};
+use cairn_artifacts::{Store, TensorFile};
+use cairn_primitives::{
+	envelope::WeightsEnvelope, views::Phase, ArtifactHash, DeviceId, ProgrammeId, RoundIndex,
+};
 use serde_json::json;
 use std::{
 	sync::PoisonError,
@@ -105,9 +108,24 @@ pub(super) async fn fetch(
 	Ok(())
 }
 
-/// Tells the network that this worker holds an artifact.
+/// The state that goes with weights, where the store has both.
+fn state_named_by(store: &Store, weights: &ArtifactHash) -> Option<ArtifactHash> {
+	let file = TensorFile::from_bytes(&store.get(weights).ok()??).ok()?;
+	match WeightsEnvelope::from_metadata(file.metadata()).ok()? {
+		WeightsEnvelope::Aggregate { state, .. } => state.filter(|state| store.contains(state)),
+		WeightsEnvelope::Genesis { .. } => None,
+	}
+}
+
+/// Tells the network that this worker holds an artifact, and with weights the state that they name.
 pub(super) async fn announce(task: &Task, artifact: &ArtifactHash) -> Result<(), ActionError> {
-	task.context.exchange.announce(*artifact).await.map_err(ActionError::Failed)?;
+	let (context, named) = (&task.context, *artifact);
+	let store = context.store.clone();
+	let state = move || state_named_by(&store, &named);
+	let state = tokio::task::spawn_blocking(state).await.map_err(ActionError::failed)?;
+	for artifact in state.into_iter().chain([named]) {
+		context.exchange.announce(artifact).await.map_err(ActionError::Failed)?;
+	}
 	task.context.announced.lock().unwrap_or_else(PoisonError::into_inner).insert(*artifact);
 	Ok(())
 }

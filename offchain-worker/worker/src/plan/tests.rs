@@ -5,7 +5,7 @@ use crate::journal::{AggregateState, Entry, SentTx, UpdateState};
 use cairn_primitives::{
 	hardware::{EvidenceKind, Speed},
 	views::{CommitInfo, EvidenceInfo, MemberInfo},
-	AggregationRule, DeviceClass, Schedule,
+	AggregationRule, DeviceClass, RoundTerms, Schedule,
 };
 use std::collections::BTreeSet;
 
@@ -42,7 +42,7 @@ pub(crate) fn programme() -> Programme {
 		genesis_weights: GENESIS_WEIGHTS,
 		weights: WEIGHTS,
 		weights_record: 5,
-		rule: AggregationRule::WeightedMean,
+		aggregation: AggregationRule::WeightedMean.into(),
 		schedule: Schedule { commit: 20, availability: 8, aggregate: 8, reveal: 8, challenge: 0 },
 		committee_size: 3,
 		audit_size: 7,
@@ -84,10 +84,12 @@ pub(crate) fn round(phase: Phase) -> Round {
 		opened: 90,
 		base: WEIGHTS,
 		base_record: 5,
+		terms: terms(&programme()),
 		commit_count: u32::from(drawn),
 		commits: if drawn { vec![commit(0, OTHER, H256([50; 32]))] } else { Vec::new() },
 		committee: if drawn { vec![member(OTHER), member(ME)] } else { Vec::new() },
 		included: if matches!(phase, Phase::Aggregate | Phase::Reveal) { vec![1] } else { Vec::new() },
+		bucketing_seed: None,
 		result: None,
 		quality: None,
 		challenge: None,
@@ -95,6 +97,11 @@ pub(crate) fn round(phase: Phase) -> Round {
 		updates: None,
 		failure: None,
 	}
+}
+
+pub(crate) fn terms(info: &Programme) -> RoundTerms {
+	let Programme { aggregation, max_samples, max_local_steps, .. } = *info;
+	RoundTerms { aggregation, max_samples, max_local_steps }
 }
 
 pub(crate) fn view(round: Option<Round>) -> ChainView {

@@ -93,7 +93,7 @@ fn programme_that_breaks_the_charter_cannot_open_or_be_amended() {
 		type Change = fn(&mut Settings<u128>);
 		let amendable: [(Error<Test>, Change); 6] = [
 			(Error::PrivacyCeilingExceeded, |s| s.rounds = 5),
-			(Error::RuleNotAllowed, |s| s.rule = AggregationRule::TrimmedMean { trim: 0 }),
+			(Error::RuleNotAllowed, |s| s.aggregation.rule = AggregationRule::TrimmedMean { trim: 0 }),
 			(Error::CommitteeTooSmall, |s| s.committee_size = 2),
 			(Error::WindowNotAllowed, |s| s.schedule.commit = 4),
 			(Error::WindowNotAllowed, |s| s.schedule.commit = 51),

@@ -47,7 +47,7 @@ fn genesis_is_refused_when_a_setting_is_out_of_bounds_and_says_which() {
 	refused(|p| p.max_updates = 13, "`maxUpdates` is 13, but must be from 1 to 12");
 	refused(|p| p.min_updates = 0, "`minUpdates` is 0, but must be from 1 to 8");
 	refused(
-		|p| p.rule = AggregationRule::TrimmedMean { trim: 1 },
+		|p| p.aggregation = AggregationRule::TrimmedMean { trim: 1 }.into(),
 		"`minUpdates` is 2, but must be from 3 to 8",
 	);
 	refused(|p| p.target_updates = 1, "`targetUpdates` is 1, but must be from 2 to 8");

@@ -47,8 +47,8 @@ mod open {
 				(Setting::CommitteeShare, |s| s.committee_share = 101),
 				(Setting::Licence, |s| s.licence = b"two words".to_vec().try_into().expect("fits")),
 				(Setting::DataCategory, |s| s.data_category = vec![0].try_into().expect("fits")),
-				(Setting::Rule, |s| {
-					s.rule = AggregationRule::CenteredClipping { radius: 0, iterations: 3 };
+				(Setting::Aggregation, |s| {
+					s.aggregation.rule = AggregationRule::CenteredClipping { radius: 0, iterations: 3 };
 				}),
 			];
 			for (setting, change) in cases {

@@ -2,7 +2,7 @@ use crate::{mock::*, CommitOrder, Commits, Error, Event, GenesisProgramme, Membe
 use cairn_primitives::{
 	ledger::batch_root,
 	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
-	Record, RecordKind, Schedule,
+	AggregationRule, Record, RecordKind, Schedule, Settings,
 };
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::{BoundedVec, DispatchError};
@@ -336,5 +336,53 @@ fn weight_charged_never_exceeds_the_weight_declared() {
 		for (n, (charged, declared)) in pairs.iter().enumerate() {
 			assert!(charged.all_lte(*declared), "call {n}: {charged:?} of {declared:?}");
 		}
+	});
+}
+
+#[test]
+fn order_of_buckets_is_drawn_when_inclusion_is_settled_and_anew_with_another_committee() {
+	let mut programme = programme();
+	programme.aggregation.bucketing = Some(2);
+	run_with(vec![programme], || {
+		commit_all();
+		assert_eq!(round().bucketing_seed, None);
+		let members = committee();
+		// Two of three settle it.
+		for member in &members[..2] {
+			assert_eq!(round().bucketing_seed, None);
+			assert_ok!(vote(member, |_| true));
+		}
+		let first = round().bucketing_seed.expect("drawn with inclusion");
+		// Nobody agrees, so another committee has to.
+		aggregate(&members, &[hash(1), hash(2), hash(3)]);
+		assert_eq!((round().attempt, round().bucketing_seed), (1, None));
+		let members = committee();
+		for member in &members[..2] {
+			assert_ok!(vote(member, |_| true));
+		}
+		let second = round().bucketing_seed.expect("drawn with inclusion");
+		assert_ne!(first, second);
+		aggregate(&members, &[next_weights(); 3]);
+		assert_eq!(Training::round_info(0, 0).and_then(|r| r.bucketing_seed), Some(second));
+	});
+}
+
+#[test]
+fn settled_round_keeps_the_terms_that_it_ran_under() {
+	run(|| {
+		let before = round().terms;
+		let settings = programme().settings().expect("they fit");
+		let amended = Settings {
+			aggregation: AggregationRule::CoordinateMedian.into(),
+			max_samples: settings.max_samples + 1,
+			max_local_steps: settings.max_local_steps + 1,
+			..settings
+		};
+		assert_ok!(Training::amend(0, amended.clone()));
+		finalise_round();
+		finalise_round();
+		assert_eq!(Training::round_info(0, 0).map(|r| r.terms), Some(before));
+		assert_eq!(Training::round_info(0, 1).map(|r| r.terms), Some(amended.terms()));
+		assert_ne!(before, amended.terms());
 	});
 }

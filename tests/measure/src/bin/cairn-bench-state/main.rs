@@ -81,7 +81,7 @@ fn genesis(updates: u32, committee: u32, rounds: u32) -> Result<TestExternalitie
 		name: "state".into(),
 		config: hash("config", 0),
 		genesis_weights: hash("weights", 0),
-		rule: AggregationRule::WeightedMean,
+		aggregation: AggregationRule::WeightedMean.into(),
 		schedule: Schedule { commit: 10, availability: 10, aggregate: 10, reveal: 10, challenge: 0 },
 		committee_size: committee,
 		audit_size: None,
