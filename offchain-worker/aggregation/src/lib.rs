@@ -17,7 +17,7 @@ pub use cairn_primitives::{
 	envelope::{ExpectedUpdate, StateEnvelope, UpdateEnvelope, WeightsEnvelope},
 	AggregationRule,
 };
-pub use check::{check_update, CheckedUpdate, Refusal, UpdateRefused};
+pub use check::{check_mapped_update, check_update, CheckedUpdate, Refusal, UpdateRefused};
 pub use error::{AggregationError, Bucketed, ShapeDifference};
 pub use optimiser::ServerOptimiser;
 pub use pre::{Bucketing, EffectiveSteps, Mixing, Normalisation, PreAggregation, BUCKETING_DOMAIN};
