@@ -1,16 +1,30 @@
-//! How fast the rules are, next to a copy of the same memory in the same process.
+//! How fast the rules are, next to a copy of the same memory and to numpy, and how much memory they take.
 //!
-//! `cargo run --release -p cairn-aggregation --example bench -- [UPDATES] [ELEMENTS] [THREADS]`, by default 32 updates of
-//! 25 million elements on as many threads as there are processors. Prints one line of JSON per measurement: seconds, and
-//! for a rule which part of the copy's bandwidth it reaches when each update is read once. All updates are held in
-//! memory: 4 bytes per element and update, and two models more.
+//! `scripts/bench aggregation` prepares and runs it: `bench FOLDER [--updates N] [--elements N] [--threads N]
+//! [--repeat N] [--python PYTHON]`, by default 32 updates of 25 million elements, on as many threads as there are
+//! processors. The updates are files of a store in FOLDER (4 bytes per element and update; they are removed at the end)
+//! and are mapped from there. What is compared takes turns, so that whatever else the machine does hits all alike; of
+//! each, the least time counts.
 
 use cairn_aggregation::{
-	aggregate, check_update, AggregationRule, CheckedUpdate, ExpectedUpdate, UpdateEnvelope, WeightsEnvelope,
+	aggregate, check_mapped_update, AggregationRule, CheckedUpdate, ExpectedUpdate, UpdateEnvelope,
+	WeightsEnvelope,
 };
-use cairn_artifacts::{artifact_hash, Tensor, TensorFile};
+use cairn_artifacts::{Store, Tensor, TensorFile};
 use cairn_primitives::H256;
-use std::{error::Error, hint::black_box, time::Instant};
+use std::{
+	error::Error,
+	fs,
+	hint::black_box,
+	io::{BufRead, BufReader, Write},
+	path::{Path, PathBuf},
+	process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+	sync::atomic::{AtomicBool, AtomicU64, Ordering},
+	thread,
+	time::{Duration, Instant},
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Numbers that no rule finds easy, and that cost little to make.
 fn data(seed: u32, elements: usize) -> Vec<f32> {
@@ -28,8 +42,10 @@ fn tensors(data: Vec<f32>) -> Vec<Tensor> {
 	vec![Tensor { name: "w".into(), shape: vec![data.len()], data }]
 }
 
-fn update(base: &TensorFile, index: u32, elements: usize) -> Result<CheckedUpdate, Box<dyn Error>> {
+/// Puts an update into the store, and takes it out again as a committee member does.
+fn update(store: &Store, base: &TensorFile, index: u32, elements: usize) -> Outcome<CheckedUpdate> {
 	let (zero, producer) = (H256::zero(), [0; 32]);
+	let (samples, local_steps) = (index + 1, 1);
 	let envelope = UpdateEnvelope {
 		genesis: zero,
 		programme: 0,
@@ -38,8 +54,8 @@ fn update(base: &TensorFile, index: u32, elements: usize) -> Result<CheckedUpdat
 		config: zero,
 		producer,
 		device: index,
-		samples: index + 1,
-		local_steps: 1,
+		samples,
+		local_steps,
 		clip_norm: 0.0,
 		noise_multiplier: 0.0,
 		seed: 0,
@@ -52,26 +68,18 @@ fn update(base: &TensorFile, index: u32, elements: usize) -> Result<CheckedUpdat
 		config: zero,
 		producer,
 		device: index,
-		samples: index + 1,
-		local_steps: 1,
+		samples,
+		local_steps,
 	};
-	let bytes = TensorFile::new(envelope.to_metadata(), tensors(data(index + 1, elements)))?.into_bytes();
-	Ok(check_update(&bytes, &artifact_hash(&bytes), &expected, base)?)
-}
-
-/// The least of three times, in seconds.
-fn seconds<T>(mut f: impl FnMut() -> T) -> f64 {
-	let once = || {
-		let start = Instant::now();
-		black_box(f());
-		start.elapsed().as_secs_f64()
-	};
-	std::iter::repeat_with(once).take(3).fold(f64::INFINITY, f64::min)
+	let hash = store
+		.put(&TensorFile::new(envelope.to_metadata(), tensors(data(index + 1, elements)))?.into_bytes())?;
+	let file = store.map(&hash)?.ok_or("the store lost an update")?;
+	Ok(check_mapped_update(&file, &hash, &expected, base)?)
 }
 
 /// Copies all of `from`, shared by threads, a piece at a time into a small buffer: what reading it costs at the least.
 fn copy(from: &[&[f32]], threads: usize) {
-	std::thread::scope(|scope| {
+	thread::scope(|scope| {
 		for number in 0..threads {
 			scope.spawn(move || {
 				let mut to = vec![0.0f32; 32_768];
@@ -86,35 +94,200 @@ fn copy(from: &[&[f32]], threads: usize) {
 	});
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-	let mut arguments = std::env::args().skip(1).map(|a| a.parse::<usize>());
-	let updates = arguments.next().transpose()?.unwrap_or(32);
-	let elements = arguments.next().transpose()?.unwrap_or(25_000_000);
-	let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
-	let threads = arguments.next().transpose()?.unwrap_or(processors).max(1);
+/// This process's memory that no file stands behind, in KiB.
+fn anonymous() -> Outcome<u64> {
+	let status = fs::read_to_string("/proc/self/status")?;
+	let line =
+		status.lines().find_map(|l| l.strip_prefix("RssAnon:")).ok_or("/proc/self/status has no RssAnon")?;
+	Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
 
+/// The most anonymous memory during `f` beside that before it, looked at every millisecond, in KiB.
+fn most_anonymous<T>(f: impl FnOnce() -> T) -> Outcome<(u64, T)> {
+	let (done, most) = (AtomicBool::new(false), AtomicU64::new(0));
+	let before = anonymous()?;
+	let result = thread::scope(|scope| {
+		scope.spawn(|| {
+			while !done.load(Ordering::Relaxed) {
+				most.fetch_max(anonymous().unwrap_or(0), Ordering::Relaxed);
+				thread::sleep(Duration::from_millis(1));
+			}
+		});
+		let result = f();
+		done.store(true, Ordering::Relaxed);
+		result
+	});
+	Ok((most.into_inner().saturating_sub(before), result))
+}
+
+/// numpy, in a process of its own.
+struct Numpy {
+	child: Child,
+	to: ChildStdin,
+	from: BufReader<ChildStdout>,
+}
+
+impl Numpy {
+	fn start(python: &Path, numbers: [usize; 3], files: &[PathBuf]) -> Outcome<Self> {
+		let mut child = Command::new(python)
+			.args(["-c", include_str!("bench.py")])
+			.args(numbers.map(|n| n.to_string()))
+			.args(files)
+			.stdin(Stdio::piped())
+			.stdout(Stdio::piped())
+			.spawn()
+			.map_err(|e| format!("{} cannot be run: {e}", python.display()))?;
+		let (to, from) = (child.stdin.take().ok_or("no pipe")?, child.stdout.take().ok_or("no pipe")?);
+		let mut numpy = Self { child, to, from: BufReader::new(from) };
+		let version = numpy.line()?;
+		println!("{version}");
+		Ok(numpy)
+	}
+
+	fn line(&mut self) -> Outcome<String> {
+		let mut line = String::new();
+		if self.from.read_line(&mut line)? == 0 {
+			return Err(format!("numpy's process ended: {}", self.child.wait()?).into());
+		}
+		Ok(line.trim().to_owned())
+	}
+
+	/// The seconds that an operation took, and the sum over every so many elements of its result.
+	fn run(&mut self, operation: &str) -> Outcome<(f64, f64)> {
+		writeln!(self.to, "{operation}")?;
+		let line = self.line()?;
+		let (seconds, sum) = line.split_once(' ').ok_or("an answer without a sum")?;
+		Ok((seconds.parse()?, sum.parse()?))
+	}
+}
+
+fn seconds<T>(f: impl FnOnce() -> T) -> (f64, T) {
+	let start = Instant::now();
+	let result = black_box(f());
+	(start.elapsed().as_secs_f64(), result)
+}
+
+struct Arguments {
+	folder: PathBuf,
+	updates: usize,
+	elements: usize,
+	threads: usize,
+	repeat: usize,
+	python: Option<PathBuf>,
+}
+
+fn arguments() -> Outcome<Arguments> {
+	let mut given = std::env::args().skip(1);
+	let threads = thread::available_parallelism().map_or(1, |n| n.get());
+	let folder = given.next().ok_or("give a folder for the updates' files")?.into();
+	let mut a = Arguments { folder, updates: 32, elements: 25_000_000, threads, repeat: 3, python: None };
+	while let Some(name) = given.next() {
+		let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
+		let number = || value.parse::<usize>().map_err(|e| format!("{name} {value}: {e}"));
+		match name.as_str() {
+			"--updates" => a.updates = number()?.max(1),
+			"--elements" => a.elements = number()?.max(1),
+			"--threads" => a.threads = number()?.max(1),
+			"--repeat" => a.repeat = number()?.max(1),
+			"--python" => a.python = Some(value.into()),
+			_ => return Err(format!("unknown option {name}").into()),
+		}
+	}
+	Ok(a)
+}
+
+fn main() -> Outcome<()> {
+	let Arguments { folder, updates, elements, threads, repeat, python } = arguments()?;
+	fs::create_dir_all(&folder)?;
+	let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(folder)?;
+	let store = Store::open(folder.path())?;
 	let genesis = WeightsEnvelope::Genesis { config: H256::zero() };
-	let base = TensorFile::new(genesis.to_metadata(), tensors(vec![0.0; elements]))?;
-	let inputs = (0..updates).map(|i| update(&base, i as u32, elements)).collect::<Result<Vec<_>, _>>()?;
-	let rows: Vec<&[f32]> = inputs.iter().map(|u| &u.tensors()[0].data[..]).collect();
-	let copied = seconds(|| copy(&rows, threads));
+	let base =
+		store.put(&TensorFile::new(genesis.to_metadata(), tensors(vec![0.0; elements]))?.into_bytes())?;
+	let base = TensorFile::from_mapped(&store.map(&base)?.ok_or("the store lost the base")?)?;
+	let inputs = (0..updates)
+		.map(|i| update(&store, &base, i as u32, elements))
+		.collect::<Outcome<Vec<CheckedUpdate>>>()?;
+	let rows: Vec<&[f32]> = inputs.iter().map(|u| &*u.tensors()[0].data).collect();
+
+	let n = updates as u32;
+	let (hostile, trim) = (n.saturating_sub(3) / 2, n.saturating_sub(1) / 4);
+	let files: Vec<_> = inputs.iter().map(|u| store.path(&u.hash())).collect();
+	let mut numpy = match &python {
+		Some(python) => Some(Numpy::start(python, [elements, hostile as usize, trim as usize], &files)?),
+		None => None,
+	};
 	println!(
-		r#"{{"what":"copy","updates":{updates},"elements":{elements},"threads":{threads},"seconds":{copied:.4}}}"#
+		"{updates} updates of {elements} elements on {threads} threads; the least of {repeat} times each"
 	);
-	let hostile = (updates as u32).saturating_sub(3) / 2;
-	for (name, rule) in [
-		("weighted mean", AggregationRule::WeightedMean),
-		("trimmed mean", AggregationRule::TrimmedMean { trim: (updates as u32).saturating_sub(1) / 4 }),
-		("median", AggregationRule::CoordinateMedian),
-		("krum", AggregationRule::Krum { hostile }),
-		("geometric median", AggregationRule::GEOMETRIC_MEDIAN),
-		("centered clipping", AggregationRule::CENTERED_CLIPPING),
-	] {
-		// Refused once is refused always.
-		aggregate(rule, &inputs, threads)?;
-		let taken = seconds(|| aggregate(rule, &inputs, threads));
-		let part = copied / taken;
-		println!(r#"{{"what":"{name}","seconds":{taken:.4},"of_copy":{part:.4}}}"#);
+	println!(
+		"{:<18} {:>8} {:>8} {:>14}  {:>10}",
+		"rule", "seconds", "of copy", "memory beside", "next to numpy"
+	);
+	println!("{:<18} {:>8} {:>8} {:>14}", "", "", "", "1 model, KiB");
+	let rules: [(&str, AggregationRule, &[&str]); 6] = [
+		("weighted mean", AggregationRule::WeightedMean, &["weighted mean: matrix product"]),
+		("median", AggregationRule::CoordinateMedian, &["median: whole", "median: in blocks"]),
+		(
+			"trimmed mean",
+			AggregationRule::TrimmedMean { trim },
+			&[
+				"trimmed mean: sort, whole",
+				"trimmed mean: sort, in blocks",
+				"trimmed mean: partition, in blocks",
+			],
+		),
+		(
+			"krum",
+			AggregationRule::Krum { hostile },
+			&["krum: matrix product", "krum: matrix product in blocks"],
+		),
+		("geometric median", AggregationRule::GEOMETRIC_MEDIAN, &[]),
+		("centered clipping", AggregationRule::CENTERED_CLIPPING, &[]),
+	];
+	for (name, rule, theirs) in rules {
+		let (mut copied, mut own) = (f64::INFINITY, f64::INFINITY);
+		let mut others = vec![f64::INFINITY; theirs.len()];
+		let model = elements as u64 * 4 / 1024;
+		let mut memory = 0;
+		for turn in 0..repeat {
+			copied = copied.min(seconds(|| copy(&rows, threads)).0);
+			let (taken, result) = seconds(|| aggregate(rule, &inputs, threads));
+			own = own.min(taken);
+			let result = result?;
+			if let Some(numpy) = &mut numpy {
+				let every = (elements / 1000).max(1);
+				let sum: f64 = result[0].data.iter().step_by(every).map(|x| f64::from(*x)).sum();
+				for (least, operation) in others.iter_mut().zip(theirs) {
+					// What takes numpy longer than a minute is not repeated.
+					if turn > 0 && *least > 60.0 {
+						continue;
+					}
+					let (taken, found) = numpy.run(operation)?;
+					*least = least.min(taken);
+					if (found - sum).abs() > 1e-3 * (1.0 + sum.abs()) {
+						return Err(format!("{operation} gives {found}, but the rule {sum}").into());
+					}
+				}
+			}
+			drop(result);
+			// By itself, because looking at it takes time.
+			if turn == 0 {
+				let (most, result) = most_anonymous(|| aggregate(rule, &inputs, threads))?;
+				result?;
+				memory = most.saturating_sub(model);
+			}
+		}
+		println!("{name:<18} {own:>8.3} {:>8.2} {memory:>14}", copied / own);
+		if numpy.is_some() {
+			for (operation, taken) in theirs.iter().zip(&others) {
+				println!("{:<18} {taken:>8.3} {:>8} {:>14}  {:>10.1}  {operation}", "", "", "", taken / own);
+			}
+		}
+	}
+	if let Some(Numpy { mut child, to, .. }) = numpy {
+		drop(to);
+		child.wait()?;
 	}
 	Ok(())
 }

@@ -31,22 +31,41 @@ pub(crate) fn check() -> Result<(), AggregationError> {
 	Ok(())
 }
 
-/// Runs `f` compiled for vectors of 256 bits where the processor has them. What `f` calls has to be inlined into it to
-/// profit.
+/// Whether the processor has vectors of 512 bits, and 32 registers for them.
+pub(crate) fn has_wide_vectors() -> bool {
+	#[cfg(target_arch = "x86_64")]
+	{
+		std::arch::is_x86_feature_detected!("avx512f")
+	}
+	#[cfg(not(target_arch = "x86_64"))]
+	{
+		false
+	}
+}
+
+/// Runs `f` compiled for vectors of 512 or 256 bits where the processor has them. What `f` calls has to be inlined into
+/// it to profit.
 ///
 /// The operations are the same ones, only more of them at once, so the bits are the same: the compiler neither reorders
-/// floating-point sums nor contracts a product and a sum, and the instructions that could are not part of what is
-/// enabled here.
+/// floating-point sums nor contracts a product and a sum into one instruction, also where there is one.
 pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
 	#[cfg(target_arch = "x86_64")]
 	{
-		#[target_feature(enable = "avx2")]
+		#[target_feature(enable = "avx512f")]
 		fn wide<R>(f: impl FnOnce() -> R) -> R {
 			f()
 		}
-		if std::arch::is_x86_feature_detected!("avx2") {
+		#[target_feature(enable = "avx2")]
+		fn half<R>(f: impl FnOnce() -> R) -> R {
+			f()
+		}
+		if has_wide_vectors() {
 			// SAFETY: all that `wide` asks for is the feature that was just found.
 			return unsafe { wide(f) };
+		}
+		if std::arch::is_x86_feature_detected!("avx2") {
+			// SAFETY: all that `half` asks for is the feature that was just found.
+			return unsafe { half(f) };
 		}
 	}
 	f()

@@ -1,12 +1,13 @@
 //! What a receiver checks of an update before it uses it.
 
 use crate::error::ShapeDifference;
-use cairn_artifacts::{artifact_hash, ArtifactHash, FormatError, Tensor, TensorFile};
+use cairn_artifacts::{artifact_hash, ArtifactHash, Elements, FormatError, MappedFile, Tensor, TensorFile};
 use cairn_primitives::envelope::{EnvelopeError, ExpectedUpdate, UpdateEnvelope};
+use std::ops::Deref;
 use thiserror::Error;
 
-/// An update that passed [`check_update`]. There is no other way to make one, so whatever takes it need not check
-/// again.
+/// An update that passed [`check_update`] or [`check_mapped_update`]. There is no other way to make one, so
+/// whatever takes it need not check again. One of a mapped file leaves its elements there.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CheckedUpdate {
 	hash: ArtifactHash,
@@ -26,7 +27,7 @@ impl CheckedUpdate {
 	}
 
 	/// Its tensors: the base's names and shapes, finite elements.
-	pub fn tensors(&self) -> &[Tensor] {
+	pub fn tensors(&self) -> &[Tensor<Elements>] {
 		self.file.tensors()
 	}
 
@@ -89,21 +90,37 @@ pub fn check_update(
 	expected: &ExpectedUpdate,
 	base: &TensorFile,
 ) -> Result<CheckedUpdate, UpdateRefused> {
-	checked(bytes, hash, expected, base).map_err(|reason| UpdateRefused { update: *hash, reason })
+	checked(artifact_hash(bytes), || TensorFile::from_bytes(bytes), hash, expected, base)
+		.map_err(|reason| UpdateRefused { update: *hash, reason })
+}
+
+/// [`check_update`] of a file that is mapped into memory: the update takes no more memory of this process's own than its
+/// names and shapes do, however many elements it has. The verdict is the same.
+///
+/// # Errors
+/// As [`check_update`].
+pub fn check_mapped_update(
+	file: &MappedFile,
+	hash: &ArtifactHash,
+	expected: &ExpectedUpdate,
+	base: &TensorFile,
+) -> Result<CheckedUpdate, UpdateRefused> {
+	checked(file.hash(), || TensorFile::from_mapped(file), hash, expected, base)
+		.map_err(|reason| UpdateRefused { update: *hash, reason })
 }
 
 fn checked(
-	bytes: &[u8],
+	found: ArtifactHash,
+	read: impl FnOnce() -> Result<TensorFile, FormatError>,
 	hash: &ArtifactHash,
 	expected: &ExpectedUpdate,
 	base: &TensorFile,
 ) -> Result<CheckedUpdate, Refusal> {
 	// The hash first: until it holds, nothing that the bytes say is worth a parser's attention.
-	let found = artifact_hash(bytes);
 	if found != *hash {
 		return Err(Refusal::Hash { found });
 	}
-	let file = TensorFile::from_bytes(bytes)?;
+	let file = read()?;
 	let envelope = UpdateEnvelope::from_metadata(file.metadata())?;
 	envelope.check(expected)?;
 	same_shapes(file.tensors(), base.tensors())?;
@@ -114,17 +131,17 @@ fn checked(
 }
 
 /// Compares names and shapes of two lists that ascend by name.
-pub(crate) fn same_shapes(found: &[Tensor], expected: &[Tensor]) -> Result<(), ShapeDifference> {
+pub(crate) fn same_shapes<A, B>(found: &[Tensor<A>], expected: &[Tensor<B>]) -> Result<(), ShapeDifference> {
 	same_shapes_behind("", found, expected)
 }
 
 /// [`same_shapes`] where every name in `found` begins with `prefix`, which does not count.
-pub(crate) fn same_shapes_behind(
+pub(crate) fn same_shapes_behind<A, B>(
 	prefix: &str,
-	found: &[Tensor],
-	expected: &[Tensor],
+	found: &[Tensor<A>],
+	expected: &[Tensor<B>],
 ) -> Result<(), ShapeDifference> {
-	let name = |t: &Tensor| t.name[prefix.len()..].to_owned();
+	let name = |t: &Tensor<A>| t.name[prefix.len()..].to_owned();
 	let (mut found, mut expected) = (found.iter().peekable(), expected.iter().peekable());
 	loop {
 		match (found.peek(), expected.peek()) {
@@ -151,9 +168,16 @@ pub(crate) fn same_shapes_behind(
 }
 
 /// The first element that is NaN or infinite: tensor, index, value.
-pub(crate) fn first_not_finite(tensors: &[Tensor]) -> Option<(&str, usize, f32)> {
+pub(crate) fn first_not_finite<D: Deref<Target = [f32]>>(
+	tensors: &[Tensor<D>],
+) -> Option<(&str, usize, f32)> {
 	tensors.iter().find_map(|t| {
 		let index = t.data.iter().position(|x| !x.is_finite())?;
 		Some((t.name.as_str(), index, t.data[index]))
 	})
+}
+
+/// The elements of each tensor.
+pub(crate) fn slices<D: Deref<Target = [f32]>>(tensors: &[Tensor<D>]) -> Vec<&[f32]> {
+	tensors.iter().map(|t| &*t.data).collect()
 }

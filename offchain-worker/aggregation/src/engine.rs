@@ -11,8 +11,8 @@ use crate::{
 	sums::{Lanes, CHUNK},
 	AggregationError,
 };
-use cairn_artifacts::Tensor;
 use std::{
+	mem,
 	ops::Range,
 	sync::{Condvar, Mutex, MutexGuard, PoisonError},
 	thread,
@@ -40,8 +40,8 @@ impl Part {
 	}
 
 	/// These elements of one of the lists of tensors that the walk goes over.
-	pub(crate) fn of<'a>(&self, tensors: &'a [Tensor]) -> &'a [f32] {
-		&tensors[self.tensor].data[self.range()]
+	pub(crate) fn of<'a>(&self, tensors: &[&'a [f32]]) -> &'a [f32] {
+		&tensors[self.tensor][self.range()]
 	}
 
 	/// The part in pieces of at most [`BLOCK`] elements.
@@ -55,16 +55,43 @@ impl Part {
 }
 
 /// All parts of tensors like these, in order.
-pub(crate) fn parts(like: &[Tensor]) -> impl Iterator<Item = Part> + '_ {
-	like.iter().enumerate().flat_map(|(tensor, t)| {
-		let elements = t.data.len();
-		(0..elements).step_by(CHUNK).map(move |start| Part {
-			tensor,
-			start,
-			len: CHUNK.min(elements - start),
-		})
-	})
+pub(crate) struct Parts<'a> {
+	like: &'a [&'a [f32]],
+	tensor: usize,
+	start: usize,
+	left: usize,
 }
+
+impl<'a> Parts<'a> {
+	pub(crate) fn of(like: &'a [&'a [f32]]) -> Self {
+		let left = like.iter().map(|t| t.len().div_ceil(CHUNK)).sum();
+		Self { like, tensor: 0, start: 0, left }
+	}
+}
+
+impl Iterator for Parts<'_> {
+	type Item = Part;
+
+	fn next(&mut self) -> Option<Part> {
+		loop {
+			let elements = self.like.get(self.tensor)?.len();
+			if self.start < elements {
+				let part =
+					Part { tensor: self.tensor, start: self.start, len: CHUNK.min(elements - self.start) };
+				self.start += part.len;
+				self.left -= 1;
+				return Some(part);
+			}
+			(self.tensor, self.start) = (self.tensor + 1, 0);
+		}
+	}
+
+	fn size_hint(&self) -> (usize, Option<usize>) {
+		(self.left, Some(self.left))
+	}
+}
+
+impl ExactSizeIterator for Parts<'_> {}
 
 /// Whose turn it is to add its sums.
 struct Turn {
@@ -84,14 +111,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 ///
 /// Beside what `work` takes, this needs 8 bytes per sum and thread.
 pub(crate) fn in_order<T: Send>(
-	tasks: Vec<T>,
+	tasks: impl ExactSizeIterator<Item = T> + Send,
 	count: usize,
 	threads: usize,
 	work: impl Fn(T, &mut [f64]) + Sync,
 ) -> Result<Vec<f64>, AggregationError> {
 	arithmetic::check()?;
 	let threads = threads.clamp(1, tasks.len().max(1));
-	let queue = Mutex::new(tasks.into_iter().enumerate());
+	let queue = Mutex::new(tasks.enumerate());
 	let turn = Mutex::new(Turn { next: 0, totals: vec![0.0; count], broken: false });
 	let moved = Condvar::new();
 	// Without this, the others would wait for the turn of a thread that is gone.
@@ -139,70 +166,101 @@ pub(crate) fn in_order<T: Send>(
 	Ok(turn.into_inner().unwrap_or_else(PoisonError::into_inner).totals)
 }
 
-/// What a walk over all coordinates leaves.
-pub(crate) struct Walked {
-	/// What `finish` made of each coordinate, as often as was asked.
-	pub(crate) outputs: Vec<Vec<Tensor>>,
-	/// ⟨*a*, *a*⟩ of the aggregate *a* rounded to 32 bits, then ⟨*u*, *u*⟩ and ⟨*u*, *a*⟩ of each update *u* asked for.
-	pub(crate) products: Vec<f64>,
+/// Where the elements of one tensor of an output are to stand.
+pub(crate) enum Place<'a> {
+	/// As numbers.
+	Floats(&'a mut [f32]),
+	/// As little-endian bytes.
+	Bytes(&'a mut [u8]),
+}
+
+impl<'a> Place<'a> {
+	/// Takes so many elements off the front.
+	fn take(&mut self, elements: usize) -> Self {
+		match self {
+			Self::Floats(all) => {
+				let (own, rest) = mem::take(all).split_at_mut(elements);
+				*all = rest;
+				Self::Floats(own)
+			},
+			Self::Bytes(all) => {
+				let (own, rest) = mem::take(all).split_at_mut(elements * size_of::<f32>());
+				*all = rest;
+				Self::Bytes(own)
+			},
+		}
+	}
+
+	/// Writes elements, the first of them to `at`.
+	fn put(&mut self, at: usize, elements: &[f32]) {
+		match self {
+			Self::Floats(all) => all[at..at + elements.len()].copy_from_slice(elements),
+			Self::Bytes(all) => {
+				let (all, _) = all.as_chunks_mut::<{ size_of::<f32>() }>();
+				for (bytes, x) in all[at..at + elements.len()].iter_mut().zip(elements) {
+					*bytes = x.to_le_bytes();
+				}
+			},
+		}
+	}
+}
+
+/// A file or list of tensors that a walk makes, with the shapes of the rows.
+pub(crate) struct Output<'a> {
+	/// What stands before the names of the model's tensors.
+	pub(crate) prefix: &'static str,
+	/// Its tensors.
+	pub(crate) places: Vec<Place<'a>>,
 }
 
 /// A part of the outputs.
 struct Task<'a> {
 	part: Part,
-	outputs: Vec<&'a mut [f32]>,
+	outputs: Vec<Place<'a>>,
 }
 
-/// Applies `rule` to all coordinates and lets `finish` make one element of each of `names.len()` outputs of them: it
-/// gets a block, what the rule gave there, and where to write to. An output's tensors are called as the updates', with
-/// its name before them. `judged` are the updates whose products with the aggregate are wanted.
+/// Applies `rule` to all coordinates and lets `finish` make one element of each output of them: it gets a block, what
+/// the rule gave there, and where to write to. `names` are those of the model's tensors.
+///
+/// With `judge` it returns ⟨*a*, *a*⟩ of the aggregate *a* rounded to 32 bits, then ⟨*u*, *u*⟩ and ⟨*u*, *a*⟩ of each
+/// update *u*, as it was before all stages; without, nothing.
 pub(crate) fn run(
 	rows: &Rows,
 	rule: &dyn CoordinateRule,
-	judged: &[&[Tensor]],
+	judge: bool,
 	names: &[&str],
+	mut outputs: Vec<Output>,
 	threads: usize,
 	finish: impl Fn(Part, &[f64], &mut [&mut [f32]]) + Sync,
-) -> Result<Walked, AggregationError> {
-	let like = rows.like();
-	let empty = |name: &str| -> Vec<Tensor> {
-		let one = |t: &Tensor| Tensor {
-			name: format!("{name}{}", t.name),
-			shape: t.shape.clone(),
-			data: vec![0.0; t.data.len()],
-		};
-		like.iter().map(one).collect()
-	};
-	let mut outputs: Vec<Vec<Tensor>> = names.iter().map(|name| empty(name)).collect();
-	let mut tasks: Vec<Task> = parts(like).map(|part| Task { part, outputs: Vec::new() }).collect();
-	for output in &mut outputs {
-		let pieces = output.iter_mut().flat_map(|t| t.data.chunks_mut(CHUNK));
-		for (task, piece) in tasks.iter_mut().zip(pieces) {
-			task.outputs.push(piece);
-		}
-	}
-	// Where the first output is that no `f32` can hold: tensor, index, output.
-	let first: Mutex<Option<(usize, usize, usize)>> = Mutex::new(None);
-	let count = if judged.is_empty() { 0 } else { 1 + 2 * judged.len() };
+) -> Result<Vec<f64>, AggregationError> {
+	let prefixes: Vec<_> = outputs.iter().map(|output| output.prefix).collect();
+	let tasks = Parts::of(rows.like()).map(|part| Task {
+		part,
+		outputs: outputs.iter_mut().map(|output| output.places[part.tensor].take(part.len)).collect(),
+	});
+	// Where the first output is that no `f32` can hold: tensor, index, output; and what stands there instead.
+	let first: Mutex<Option<((usize, usize, usize), f32)>> = Mutex::new(None);
+	let judged = if judge { rows.updates() } else { &[] };
+	let count = if judge { 1 + 2 * judged.len() } else { 0 };
 	let products = in_order(tasks, count, threads, |task, sums| {
 		let Task { part, mut outputs } = task;
 		let mut buffers = Buffers::default();
 		let mut lanes = vec![Lanes::default(); count];
 		let mut values = [0.0f64; BLOCK];
+		let mut made = vec![[0.0f32; BLOCK]; outputs.len()];
 		let mut rounded = [0.0f32; BLOCK];
 		for block in part.blocks() {
 			let values = &mut values[..block.len];
 			rows.columns(block, &mut buffers, |columns| rule.aggregate(block, columns, values));
-			let at = block.start - part.start;
-			let mut pieces: Vec<&mut [f32]> =
-				outputs.iter_mut().map(|o| &mut o[at..at + block.len]).collect();
+			let mut pieces: Vec<&mut [f32]> = made.iter_mut().map(|made| &mut made[..block.len]).collect();
 			finish(block, values, &mut pieces);
-			for (output, piece) in pieces.iter().enumerate() {
+			for (output, (piece, place)) in pieces.iter().zip(&mut outputs).enumerate() {
 				if let Some(i) = piece.iter().position(|x| !x.is_finite()) {
-					let place = (block.tensor, block.start + i, output);
+					let found = ((block.tensor, block.start + i, output), piece[i]);
 					let mut first = lock(&first);
-					*first = Some(first.map_or(place, |other| other.min(place)));
+					*first = Some(first.filter(|(other, _)| *other < found.0).unwrap_or(found));
 				}
+				place.put(block.start - part.start, piece);
 			}
 			if let Some((own, others)) = lanes.split_first_mut() {
 				let rounded = &mut rounded[..block.len];
@@ -222,10 +280,10 @@ pub(crate) fn run(
 		}
 	})?;
 	match first.into_inner().unwrap_or_else(PoisonError::into_inner) {
-		None => Ok(Walked { outputs, products }),
-		Some((tensor, index, output)) => {
-			let Tensor { name, data, .. } = &outputs[output][tensor];
-			Err(AggregationError::Overflow { tensor: name.clone(), index, value: data[index] })
+		None => Ok(products),
+		Some(((tensor, index, output), value)) => {
+			let tensor = format!("{}{}", prefixes[output], names[tensor]);
+			Err(AggregationError::Overflow { tensor, index, value })
 		},
 	}
 }
@@ -239,16 +297,16 @@ mod tests {
 		let terms: Vec<f64> = (0..500).map(|i| if i % 7 == 0 { 1e16 } else { -(i as f64) * 0.3 }).collect();
 		let expected = terms.iter().fold(0.0, |sum, x| sum + x);
 		for threads in [0, 1, 2, 7] {
-			let sums = in_order(terms.clone(), 1, threads, |x, sums| sums[0] = x).expect("adds");
+			let sums = in_order(terms.iter().copied(), 1, threads, |x, sums| sums[0] = x).expect("adds");
 			assert_eq!(sums[0].to_bits(), expected.to_bits(), "{threads} threads");
 		}
-		assert_eq!(in_order(Vec::<f64>::new(), 2, 3, |_, _| {}), Ok(vec![0.0, 0.0]));
+		assert_eq!(in_order(std::iter::empty::<f64>(), 2, 3, |_, _| {}), Ok(vec![0.0, 0.0]));
 	}
 
 	#[test]
 	fn panic_in_one_task_ends_the_walk() {
 		let walk = || {
-			in_order((0..50).collect(), 1, 4, |i: i32, sums| {
+			in_order(0..50, 1, 4, |i: i32, sums| {
 				assert!(i != 17, "seventeen");
 				sums[0] = 1.0;
 			})
@@ -258,10 +316,12 @@ mod tests {
 
 	#[test]
 	fn parts_and_blocks_cover_every_element_once_and_in_order() {
-		let tensor = |n: usize| Tensor { name: "t".into(), shape: vec![n], data: vec![0.0; n] };
-		let like = [tensor(0), tensor(1), tensor(CHUNK), tensor(2 * CHUNK + BLOCK + 3)];
+		let data = vec![0.0; 2 * CHUNK + BLOCK + 3];
+		let like = [0, 1, CHUNK, data.len()].map(|n| &data[..n]);
 		let mut seen: Vec<Vec<usize>> = vec![Vec::new(); like.len()];
-		for part in parts(&like) {
+		let parts = Parts::of(&like);
+		assert_eq!(parts.len(), 5);
+		for part in parts {
 			assert!(part.len > 0 && part.len <= CHUNK);
 			for block in part.blocks() {
 				assert_eq!(block.of(&like).len(), block.len);
@@ -269,7 +329,7 @@ mod tests {
 			}
 		}
 		for (seen, tensor) in seen.iter().zip(&like) {
-			assert!(seen.iter().copied().eq(0..tensor.data.len()));
+			assert!(seen.iter().copied().eq(0..tensor.len()));
 		}
 	}
 }

@@ -18,7 +18,7 @@ pub use cairn_primitives::{
 	envelope::{ExpectedUpdate, StateEnvelope, UpdateEnvelope, WeightsEnvelope},
 	AggregationRule,
 };
-pub use check::{check_update, CheckedUpdate, Refusal, UpdateRefused};
+pub use check::{check_mapped_update, check_update, CheckedUpdate, Refusal, UpdateRefused};
 pub use error::{AggregationError, Bucketed, ShapeDifference};
 pub use pre::{Bucketing, PreAggregation, BUCKETING_DOMAIN};
 pub use quality::quality;

@@ -1,13 +1,13 @@
 //! What is done to updates before the rule.
 
 use crate::{
+	check::slices,
 	error::Bucketed,
 	rows::{Rows, Stage},
 	rules::from_millionths,
 	sums::Distances,
 	AggregationError, CheckedUpdate,
 };
-use cairn_artifacts::Tensor;
 use cairn_primitives::aggregation::{EffectiveSteps, Mixing, Normalisation};
 
 /// Domain of the stream that orders updates for bucketing.
@@ -53,8 +53,7 @@ impl PreAggregation {
 		updates: &'a [CheckedUpdate],
 		threads: usize,
 	) -> Result<Prepared<'a>, AggregationError> {
-		let tensors: Vec<&[Tensor]> = updates.iter().map(CheckedUpdate::tensors).collect();
-		let mut rows = Rows::new(tensors);
+		let mut rows = Rows::new(updates.iter().map(|u| slices(u.tensors())).collect());
 		let mut samples: Vec<u64> = updates.iter().map(|u| u.envelope().samples.into()).collect();
 		let mut bucketed = None;
 		if let Some(normalisation) = self.normalisation {

@@ -1,12 +1,13 @@
 //! How much of an update points where the aggregate points.
 
 use crate::{
-	check::same_shapes,
-	engine::{in_order, parts},
+	check::{same_shapes, slices},
+	engine::{in_order, Parts},
 	sums::Lanes,
 	AggregationError, CheckedUpdate,
 };
 use cairn_artifacts::Tensor;
+use std::ops::Deref;
 
 /// The quality of each update, in the order given, 0 to 100: the cosine of the angle between the update and the
 /// aggregate in per cent, rounded to nearest, and 0 when the two point away from each other or either is zero.
@@ -18,24 +19,26 @@ use cairn_artifacts::Tensor;
 /// When an update has other tensors than the aggregate, or this process's arithmetic is not the standard's.
 pub fn quality(
 	updates: &[CheckedUpdate],
-	aggregate: &[Tensor],
+	aggregate: &[Tensor<impl Deref<Target = [f32]>>],
 	threads: usize,
 ) -> Result<Vec<u8>, AggregationError> {
 	for update in updates {
 		same_shapes(update.tensors(), aggregate)
 			.map_err(|reason| AggregationError::Shape { update: update.hash(), reason })?;
 	}
+	let aggregate = slices(aggregate);
+	let updates: Vec<_> = updates.iter().map(|u| slices(u.tensors())).collect();
 	let count = 1 + 2 * updates.len();
-	let products = in_order(parts(aggregate).collect(), count, threads, |part, sums| {
+	let products = in_order(Parts::of(&aggregate), count, threads, |part, sums| {
 		let of = |a: &[f32], b: &[f32]| {
 			let mut lanes = Lanes::default();
 			lanes.add_products(a, b);
 			lanes.sum()
 		};
-		let aggregate = part.of(aggregate);
+		let aggregate = part.of(&aggregate);
 		sums[0] = of(aggregate, aggregate);
-		for (pair, update) in sums[1..].chunks_exact_mut(2).zip(updates) {
-			let update = part.of(update.tensors());
+		for (pair, update) in sums[1..].chunks_exact_mut(2).zip(&updates) {
+			let update = part.of(update);
 			(pair[0], pair[1]) = (of(update, update), of(update, aggregate));
 		}
 	})?;

@@ -1,8 +1,8 @@
 //! From a round's updates to its next weights.
 
 use crate::{
-	check::{first_not_finite, same_shapes},
-	engine::{self, Part, Walked},
+	check::{first_not_finite, same_shapes, slices},
+	engine::{self, Output, Part, Place},
 	optimiser,
 	pre::{Bucketing, PreAggregation, Prepared},
 	quality::from_products,
@@ -10,7 +10,7 @@ use crate::{
 	state::{self, Slot, Start, State},
 	AggregationError, CheckedUpdate,
 };
-use cairn_artifacts::{artifact_hash, ArtifactHash, Tensor, TensorFile};
+use cairn_artifacts::{artifact_hash, ArtifactHash, Elements, Tensor, TensorFile, TensorFileBuffer};
 use cairn_primitives::{
 	aggregation::ServerOptimiser,
 	envelope::{ExpectedUpdate, StateEnvelope, WeightsEnvelope},
@@ -95,11 +95,21 @@ pub fn aggregate_with(
 	if let Some(centre) = centre {
 		state::check(centre, first.tensors(), Slot::Centre, "")?;
 	}
+	let centre = centre.map(slices);
 	let Prepared { rows, samples, bucketed } = pre.prepare(updates, threads)?;
-	let rule = rules::prepare(rule, &rows, &Given { samples: &samples, bucketed, centre, threads })?;
-	let walked = engine::run(&rows, &*rule, &[], &[""], threads, |_, a, outputs| round_to(a, outputs[0]))?;
-	// One output was asked for.
-	Ok(walked.outputs.into_iter().flatten().collect())
+	let given = Given { samples: &samples, bucketed, centre: centre.as_deref(), threads };
+	let rule = rules::prepare(rule, &rows, &given)?;
+	let zeros = |t: &Tensor<Elements>| Tensor {
+		name: t.name.clone(),
+		shape: t.shape.clone(),
+		data: vec![0.0; t.data.len()],
+	};
+	let mut made: Vec<Tensor> = first.tensors().iter().map(zeros).collect();
+	let places = made.iter_mut().map(|t| Place::Floats(&mut t.data)).collect();
+	let outputs = vec![Output { prefix: "", places }];
+	let finish = |_: Part, a: &[f64], outputs: &mut [&mut [f32]]| round_to(a, outputs[0]);
+	engine::run(&rows, &*rule, false, &names(first.tensors()), outputs, threads, finish)?;
+	Ok(made)
 }
 
 /// What a round comes to. A committee agrees when two thirds of it have both the hash and the quality in common.
@@ -127,7 +137,8 @@ pub fn next_weights(
 	updates: &[CheckedUpdate],
 	threads: usize,
 ) -> Result<(ArtifactHash, Vec<u8>), AggregationError> {
-	let Settlement { hash, bytes, .. } = walk(round, &Method::default(), base, None, updates, &[], threads)?;
+	let Settlement { hash, bytes, .. } =
+		walk(round, &Method::default(), base, None, updates, false, threads)?;
 	Ok((hash, bytes))
 }
 
@@ -164,8 +175,7 @@ pub fn settle_with(
 	updates: &[CheckedUpdate],
 	threads: usize,
 ) -> Result<Settlement, AggregationError> {
-	let judged: Vec<_> = updates.iter().map(CheckedUpdate::tensors).collect();
-	walk(round, method, base, state, updates, &judged, threads)
+	walk(round, method, base, state, updates, true, threads)
 }
 
 fn round_to(values: &[f64], out: &mut [f32]) {
@@ -174,14 +184,27 @@ fn round_to(values: &[f64], out: &mut [f32]) {
 	}
 }
 
-/// The settlement, with the quality of the updates `judged`.
+fn names(tensors: &[Tensor<Elements>]) -> Vec<&str> {
+	tensors.iter().map(|t| t.name.as_str()).collect()
+}
+
+/// The model's tensors with `prefix` before their names.
+fn named<'a>(prefix: &'a str, model: &'a [Tensor<Elements>]) -> impl Iterator<Item = Tensor<()>> + use<'a> {
+	model.iter().map(move |t| Tensor {
+		name: format!("{prefix}{}", t.name),
+		shape: t.shape.clone(),
+		data: (),
+	})
+}
+
+/// The settlement, with the quality of the updates if they are to be judged.
 fn walk(
 	round: &RoundInputs,
 	method: &Method,
 	base: &TensorFile,
 	state: Option<&TensorFile>,
 	updates: &[CheckedUpdate],
-	judged: &[&[Tensor]],
+	judge: bool,
 	threads: usize,
 ) -> Result<Settlement, AggregationError> {
 	let found = base.hash();
@@ -212,37 +235,56 @@ fn walk(
 	let start = Start::read(base, state, &slots)?;
 	let step = optimiser::prepare(&method.optimiser, &start)?;
 	let Prepared { rows, samples, bucketed } = method.pre.prepare(updates, threads)?;
-	let given = Given { samples: &samples, bucketed, centre: start.get(Slot::Centre), threads };
+	let centre = start.get(Slot::Centre);
+	let given = Given { samples: &samples, bucketed, centre: centre.as_deref(), threads };
 	let rule = rules::prepare(round.rule, &rows, &given)?;
 
+	let hashes: Vec<_> = updates.iter().map(CheckedUpdate::hash).collect();
+	let inputs = inputs_digest(&hashes);
+	let RoundInputs { genesis, programme, round, config, base: base_hash, .. } = *round;
+	let weights_envelope = |state| {
+		let base = base_hash;
+		WeightsEnvelope::Aggregate { genesis, programme, round, config, base, inputs, state }.to_metadata()
+	};
+	let state_envelope = {
+		let steps = if carried.is_empty() { 0 } else { start.next_step() };
+		StateEnvelope { genesis, programme, round, config, base: base_hash, inputs, steps }.to_metadata()
+	};
+	// The files are made where they stand. A state's name is not known before its elements are, but how long it is.
+	let model = base.tensors();
+	let unknown = (!slots.is_empty()).then_some(H256::zero());
+	let mut next = TensorFileBuffer::new(&weights_envelope(unknown), named("", model).collect())?;
+	let behind = slots.iter().flat_map(|slot| named(slot.prefix(), model)).collect();
+	let mut new_state = TensorFileBuffer::new(&state_envelope, behind)?;
+
+	let places = next.data_mut().into_iter().map(Place::Bytes).collect();
+	let mut outputs = vec![Output { prefix: "", places }];
+	outputs.extend(slots.iter().map(|slot| Output { prefix: slot.prefix(), places: Vec::new() }));
+	// In the file they ascend by name: those of one slot stand together, in the model's order.
+	let mut places = new_state.data_mut().into_iter().map(Place::Bytes);
+	let mut by_name: Vec<&mut Output> = outputs.iter_mut().skip(1).collect();
+	by_name.sort_by_key(|output| output.prefix);
+	for output in by_name {
+		output.places.extend(places.by_ref().take(model.len()));
+	}
+
 	let before: Vec<_> = carried.iter().map(|slot| start.get(*slot)).collect();
-	let names: Vec<_> = std::iter::once("").chain(slots.iter().map(|slot| slot.prefix())).collect();
+	let base = slices(model);
 	let finish = |block: Part, a: &[f64], outputs: &mut [&mut [f32]]| {
 		let Some((next, new)) = outputs.split_first_mut() else { return };
-		let old: Vec<_> = before.iter().map(|slot| slot.map(|tensors| block.of(tensors))).collect();
-		step.apply(block.of(base.tensors()), a, &old, next, new);
+		let old: Vec<_> = before.iter().map(|slot| slot.as_ref().map(|tensors| block.of(tensors))).collect();
+		step.apply(block.of(&base), a, &old, next, new);
 		if let Some(centre) = new.get_mut(carried.len()) {
 			round_to(a, centre);
 		}
 	};
-	let Walked { outputs, products } = engine::run(&rows, &*rule, judged, &names, threads, finish)?;
-	let mut outputs = outputs.into_iter();
-	let next = outputs.next().unwrap_or_default();
-
-	let hashes: Vec<_> = updates.iter().map(CheckedUpdate::hash).collect();
-	let inputs = inputs_digest(&hashes);
-	let RoundInputs { genesis, programme, round, config, base, .. } = *round;
-	let state = if slots.is_empty() {
-		None
-	} else {
-		let steps = if carried.is_empty() { 0 } else { start.next_step() };
-		let envelope = StateEnvelope { genesis, programme, round, config, base, inputs, steps };
-		Some(State::new(&envelope, outputs.flatten().collect())?)
-	};
-	let state_hash = state.as_ref().map(|state| state.hash);
-	let envelope =
-		WeightsEnvelope::Aggregate { genesis, programme, round, config, base, inputs, state: state_hash };
-	let bytes = TensorFile::new(envelope.to_metadata(), next)?.into_bytes();
+	let products = engine::run(&rows, &*rule, judge, &names(model), outputs, threads, finish)?;
+	drop(places);
+	let state = (!slots.is_empty()).then(|| State::new(new_state));
+	if let Some(state) = &state {
+		next.set_metadata(&weights_envelope(Some(state.hash)))?;
+	}
+	let bytes = next.into_bytes();
 	Ok(Settlement { hash: artifact_hash(&bytes), bytes, quality: from_products(&products), state })
 }
 

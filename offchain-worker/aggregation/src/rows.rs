@@ -3,7 +3,6 @@
 //! Rows that are made are never held as a whole, but made again, block by block, whenever a walk comes by.
 
 use crate::engine::{Part, BLOCK};
-use cairn_artifacts::Tensor;
 
 /// How rows are made of the rows before.
 pub(crate) enum Stage {
@@ -15,7 +14,7 @@ pub(crate) enum Stage {
 
 /// Updates, and what is done to them before the rule. There is at least one update.
 pub(crate) struct Rows<'a> {
-	updates: Vec<&'a [Tensor]>,
+	updates: Vec<Vec<&'a [f32]>>,
 	stages: Vec<Stage>,
 }
 
@@ -27,8 +26,8 @@ pub(crate) struct Buffers {
 }
 
 impl<'a> Rows<'a> {
-	/// The updates, of which there is at least one, as they are. All have the same names and shapes.
-	pub(crate) fn new(updates: Vec<&'a [Tensor]>) -> Self {
+	/// The updates, of which there is at least one, as they are: each one's tensors. All have the same shapes.
+	pub(crate) fn new(updates: Vec<Vec<&'a [f32]>>) -> Self {
 		debug_assert!(!updates.is_empty());
 		Self { updates, stages: Vec::new() }
 	}
@@ -47,9 +46,14 @@ impl<'a> Rows<'a> {
 		self.stages.iter().rev().find_map(groups).unwrap_or(self.updates.len())
 	}
 
-	/// Tensors with the names and shapes of all rows.
-	pub(crate) fn like(&self) -> &'a [Tensor] {
-		self.updates[0]
+	/// Tensors with the shapes of all rows.
+	pub(crate) fn like(&self) -> &[&'a [f32]] {
+		&self.updates[0]
+	}
+
+	/// The tensors of each update, before all stages.
+	pub(crate) fn updates(&self) -> &[Vec<&'a [f32]>] {
+		&self.updates
 	}
 
 	/// Hands out a block of all rows.
@@ -106,19 +110,15 @@ fn to_f32(x: f64) -> f32 {
 mod tests {
 	use super::*;
 
-	fn tensors(data: &[f32]) -> Vec<Tensor> {
-		vec![Tensor { name: "w".into(), shape: vec![data.len()], data: data.into() }]
-	}
-
 	fn made(rows: &Rows) -> Vec<Vec<f32>> {
-		let block = Part { tensor: 0, start: 0, len: rows.like()[0].data.len() };
+		let block = Part { tensor: 0, start: 0, len: rows.like()[0].len() };
 		rows.columns(block, &mut Buffers::default(), |columns| columns.iter().map(|c| c.to_vec()).collect())
 	}
 
 	#[test]
 	fn stages_are_applied_one_after_the_other() {
-		let updates = [[1.0, -8.0], [3.0, 4.0], [5.0, 0.0]].map(|row| tensors(&row));
-		let mut rows = Rows::new(updates.iter().map(|u| &u[..]).collect());
+		let updates = [[1.0f32, -8.0], [3.0, 4.0], [5.0, 0.0]];
+		let mut rows = Rows::new(updates.iter().map(|u| vec![&u[..]]).collect());
 		assert_eq!((rows.count(), made(&rows)), (3, vec![vec![1.0, -8.0], vec![3.0, 4.0], vec![5.0, 0.0]]));
 		rows.push(Stage::Scale(vec![2.0, 1.0, 0.5]));
 		assert_eq!((rows.count(), made(&rows)), (3, vec![vec![2.0, -16.0], vec![3.0, 4.0], vec![2.5, 0.0]]));
@@ -130,8 +130,8 @@ mod tests {
 
 	#[test]
 	fn scaled_row_stays_finite() {
-		let update = tensors(&[f32::MAX, f32::MIN, -0.0]);
-		let mut rows = Rows::new(vec![&update]);
+		let update = [f32::MAX, f32::MIN, -0.0];
+		let mut rows = Rows::new(vec![vec![&update]]);
 		rows.push(Stage::Scale(vec![1000.0]));
 		let row = made(&rows).remove(0);
 		assert_eq!(

@@ -1,11 +1,12 @@
 //! What a round leaves for the next one, beside the weights.
 
 use crate::{
-	check::{first_not_finite, same_shapes_behind},
+	check::{first_not_finite, same_shapes_behind, slices},
 	AggregationError,
 };
-use cairn_artifacts::{artifact_hash, ArtifactHash, Tensor, TensorFile};
+use cairn_artifacts::{artifact_hash, ArtifactHash, Elements, Tensor, TensorFile, TensorFileBuffer};
 use cairn_primitives::envelope::{StateEnvelope, WeightsEnvelope};
+use std::ops::Deref;
 
 /// A part of the state: one number for each of the model's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,9 +48,10 @@ pub struct State {
 }
 
 impl State {
-	pub(crate) fn new(envelope: &StateEnvelope, tensors: Vec<Tensor>) -> Result<Self, AggregationError> {
-		let bytes = TensorFile::new(envelope.to_metadata(), tensors)?.into_bytes();
-		Ok(Self { hash: artifact_hash(&bytes), bytes })
+	/// Of a file that is filled in.
+	pub(crate) fn new(file: TensorFileBuffer) -> Self {
+		let bytes = file.into_bytes();
+		Self { hash: artifact_hash(&bytes), bytes }
 	}
 }
 
@@ -57,7 +59,7 @@ impl State {
 #[derive(Default)]
 pub(crate) struct Start<'a> {
 	steps: u32,
-	slots: Vec<(Slot, &'a [Tensor])>,
+	slots: Vec<(Slot, &'a [Tensor<Elements>])>,
 }
 
 impl<'a> Start<'a> {
@@ -92,7 +94,7 @@ impl<'a> Start<'a> {
 		let mut slots = Vec::new();
 		for slot in needed {
 			// They stand together, because names ascend, and in the model's order.
-			let of = |t: &Tensor| t.name.starts_with(slot.prefix());
+			let of = |t: &Tensor<Elements>| t.name.starts_with(slot.prefix());
 			let tensors = state.tensors();
 			let first = tensors.iter().position(of).unwrap_or(tensors.len());
 			let count = tensors[first..].iter().take_while(|t| of(t)).count();
@@ -109,8 +111,8 @@ impl<'a> Start<'a> {
 	}
 
 	/// A slot's tensors; `None` for zeros.
-	pub(crate) fn get(&self, slot: Slot) -> Option<&'a [Tensor]> {
-		self.slots.iter().find_map(|(s, tensors)| (*s == slot).then_some(*tensors))
+	pub(crate) fn get(&self, slot: Slot) -> Option<Vec<&'a [f32]>> {
+		self.slots.iter().find_map(|(s, tensors)| (*s == slot).then(|| slices(tensors)))
 	}
 
 	/// The number of the step that comes next, from 1. Stops at the greatest number there is.
@@ -120,9 +122,9 @@ impl<'a> Start<'a> {
 }
 
 /// Checks that a slot has the model's tensors, behind `prefix`, all finite.
-pub(crate) fn check(
-	tensors: &[Tensor],
-	model: &[Tensor],
+pub(crate) fn check<A: Deref<Target = [f32]>, B>(
+	tensors: &[Tensor<A>],
+	model: &[Tensor<B>],
 	slot: Slot,
 	prefix: &str,
 ) -> Result<(), AggregationError> {

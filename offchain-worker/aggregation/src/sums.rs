@@ -1,8 +1,8 @@
 //! Sums over all coordinates, in the order that the README fixes.
 
 use crate::{
-	arithmetic::vectorised,
-	engine::{in_order, parts, BLOCK},
+	arithmetic::{has_wide_vectors, vectorised},
+	engine::{in_order, Parts, BLOCK},
 	rows::{Buffers, Rows},
 	rules::CoordinateRule,
 	AggregationError,
@@ -74,7 +74,7 @@ impl Distances {
 	pub(crate) fn of(rows: &Rows, threads: usize) -> Result<Self, AggregationError> {
 		let n = rows.count();
 		let pairs = n * (n - 1) / 2;
-		let squares = in_order(parts(rows.like()).collect(), pairs, threads, |part, sums| {
+		let squares = in_order(Parts::of(rows.like()), pairs, threads, |part, sums| {
 			let mut buffers = Buffers::default();
 			let mut lanes = vec![Lanes::default(); pairs];
 			let mut wide = vec![0.0f64; n * BLOCK];
@@ -82,12 +82,15 @@ impl Distances {
 				let wide = &mut wide[..n * block.len];
 				rows.columns(block, &mut buffers, |columns| {
 					for (wide, column) in wide.chunks_exact_mut(block.len).zip(columns) {
-						for (w, x) in wide.iter_mut().zip(*column) {
-							*w = f64::from(*x);
-						}
+						vectorised(|| widen(column, wide));
 					}
 				});
-				vectorised(|| all_pairs(wide, block.len, &mut lanes));
+				// As many sums at once as there are registers for.
+				if has_wide_vectors() {
+					vectorised(|| all_pairs::<4>(wide, block.len, &mut lanes));
+				} else {
+					vectorised(|| all_pairs::<2>(wide, block.len, &mut lanes));
+				}
 			}
 			for (sum, lanes) in sums.iter_mut().zip(lanes) {
 				*sum = lanes.sum();
@@ -107,20 +110,92 @@ impl Distances {
 		if i == j {
 			return 0.0;
 		}
-		// Before row i's own come those of the rows 0 to i − 1: n − 1, n − 2, … of them.
-		self.squares[i * (2 * self.rows - i - 1) / 2 + (j - i - 1)]
+		self.squares[place(self.rows, i, j)]
 	}
 }
 
-/// Adds the squared differences of all pairs of rows of `len` elements each.
+/// Where the pair of rows `i` < `j` of `n` stands.
 #[inline(always)]
-fn all_pairs(rows: &[f64], len: usize, lanes: &mut [Lanes]) {
-	let mut lanes = lanes.iter_mut();
-	for (i, a) in rows.chunks_exact(len).enumerate() {
-		for (b, lanes) in rows[(i + 1) * len..].chunks_exact(len).zip(&mut lanes) {
-			lanes.add_squared_differences(a, b);
+fn place(n: usize, i: usize, j: usize) -> usize {
+	// Before row i's own come those of the rows 0 to i − 1: n − 1, n − 2, … of them.
+	i * (2 * n - i - 1) / 2 + (j - i - 1)
+}
+
+#[inline(always)]
+fn widen(from: &[f32], to: &mut [f64]) {
+	for (w, x) in to.iter_mut().zip(from) {
+		*w = f64::from(*x);
+	}
+}
+
+/// Adds the squared differences of all pairs of rows of `len` elements each, `S` rows against `S` others at a time: each
+/// number that is loaded then serves `S` pairs. Every pair has sums of its own, so their order does not matter.
+#[inline(always)]
+fn all_pairs<const S: usize>(rows: &[f64], len: usize, lanes: &mut [Lanes]) {
+	let n = rows.len() / len;
+	let row = |i: usize| &rows[i * len..(i + 1) * len];
+	let mut start = 0;
+	while start < n {
+		let end = n.min(start + S);
+		for i in start..end {
+			for j in i + 1..end {
+				lanes[place(n, i, j)].add_squared_differences(row(i), row(j));
+			}
+		}
+		let mut other = end;
+		while end - start == S && other + S <= n {
+			let [a, b]: [[&[f64]; S]; 2] =
+				[std::array::from_fn(|r| row(start + r)), std::array::from_fn(|c| row(other + c))];
+			let mut sums = [[Lanes::default(); S]; S];
+			for r in 0..S {
+				for c in 0..S {
+					sums[r][c] = lanes[place(n, start + r, other + c)];
+				}
+			}
+			tile(a, b, &mut sums);
+			for r in 0..S {
+				for c in 0..S {
+					lanes[place(n, start + r, other + c)] = sums[r][c];
+				}
+			}
+			other += S;
+		}
+		for i in start..end {
+			for j in other..n {
+				lanes[place(n, i, j)].add_squared_differences(row(i), row(j));
+			}
+		}
+		start = end;
+	}
+}
+
+/// Adds the squared differences of every row of `a` and every row of `b`.
+#[inline(always)]
+fn tile<const S: usize>(a: [&[f64]; S], b: [&[f64]; S], sums: &mut [[Lanes; S]; S]) {
+	// A copy, so that it stays in registers.
+	let mut lanes = *sums;
+	let (heads_a, heads_b) =
+		(a.map(|row| row.as_chunks::<LANES>().0), b.map(|row| row.as_chunks::<LANES>().0));
+	for k in 0..heads_a[0].len() {
+		for r in 0..S {
+			for c in 0..S {
+				for l in 0..LANES {
+					let difference = heads_a[r][k][l] - heads_b[c][k][l];
+					lanes[r][c].0[l] += difference * difference;
+				}
+			}
 		}
 	}
+	let done = heads_a[0].len() * LANES;
+	for r in 0..S {
+		for c in 0..S {
+			for (lane, (x, y)) in lanes[r][c].0.iter_mut().zip(a[r][done..].iter().zip(&b[c][done..])) {
+				let difference = x - y;
+				*lane += difference * difference;
+			}
+		}
+	}
+	*sums = lanes;
 }
 
 /// Squared distances of all rows from one point, which is given by its coordinates' rule, in one walk over the updates.
@@ -131,7 +206,7 @@ pub(crate) fn distances_from(
 	threads: usize,
 ) -> Result<Vec<f64>, AggregationError> {
 	let n = rows.count();
-	in_order(parts(rows.like()).collect(), n, threads, |part, sums| {
+	in_order(Parts::of(rows.like()), n, threads, |part, sums| {
 		let mut buffers = Buffers::default();
 		let mut lanes = vec![Lanes::default(); n];
 		let mut point_block = [0.0f64; BLOCK];
@@ -141,10 +216,10 @@ pub(crate) fn distances_from(
 			rows.columns(block, &mut buffers, |columns| {
 				point.aggregate(block, columns, at);
 				for (column, lanes) in columns.iter().zip(&mut lanes) {
-					for (w, x) in wide.iter_mut().zip(*column) {
-						*w = f64::from(*x);
-					}
-					vectorised(|| lanes.add_squared_differences(wide, at));
+					vectorised(|| {
+						widen(column, wide);
+						lanes.add_squared_differences(wide, at);
+					});
 				}
 			});
 		}

@@ -2,10 +2,13 @@
 
 pub mod config;
 mod format;
+mod mapped;
 mod store;
 
 pub use cairn_primitives::{artifact_hash, envelope::Metadata, ArtifactHash};
 pub use format::{
-	FormatError, Tensor, TensorFile, MAX_DIMENSIONS, MAX_HEADER_BYTES, MAX_NAME_BYTES, MAX_TENSORS,
+	Elements, FormatError, Tensor, TensorFile, TensorFileBuffer, MAX_DIMENSIONS, MAX_HEADER_BYTES,
+	MAX_NAME_BYTES, MAX_TENSORS,
 };
+pub use mapped::MappedFile;
 pub use store::{Store, StoreError, Writer};

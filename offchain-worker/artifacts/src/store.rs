@@ -1,6 +1,6 @@
 //! The content-addressed store: files named by the BLAKE3-256 hash of their bytes.
 
-use crate::ArtifactHash;
+use crate::{mapped::MappedFile, ArtifactHash};
 use cairn_primitives::{artifact_hash, H256};
 use nix::{
 	errno::Errno,
@@ -91,7 +91,7 @@ pub enum StoreError {
 
 impl StoreError {
 	/// An operating system error, with a full disk told apart.
-	fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+	pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
 		let path = path.to_owned();
 		move |source| match source.kind() {
 			ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::NoSpace { path, source },
@@ -189,25 +189,41 @@ impl Store {
 	/// [`StoreError::Corrupt`] when they are not what the name says; the file is then moved to `quarantine/`, so
 	/// that the next call finds the artifact absent. Otherwise when the file system fails.
 	pub fn get(&self, hash: &ArtifactHash) -> Result<Option<Vec<u8>>> {
+		self.checked(hash, |path| Ok(read(path)?.map(|bytes| (artifact_hash(&bytes), bytes))))
+	}
+
+	/// As [`Store::get`], but the bytes stay in the file, and take no memory of this process's own. See [`MappedFile`].
+	///
+	/// # Errors
+	/// As [`Store::get`].
+	pub fn map(&self, hash: &ArtifactHash) -> Result<Option<MappedFile>> {
+		self.checked(hash, |path| Ok(MappedFile::open(path)?.map(|file| (file.hash(), file))))
+	}
+
+	/// What `read` makes of the artifact's file, if what it finds it to be called is its name. Else the file is put away.
+	fn checked<T>(
+		&self,
+		hash: &ArtifactHash,
+		read: impl Fn(&Path) -> Result<Option<(ArtifactHash, T)>>,
+	) -> Result<Option<T>> {
 		let path = self.path(hash);
-		let Some(bytes) = read(&path)? else { return Ok(None) };
-		let found = artifact_hash(&bytes);
-		if found == *hash {
-			return Ok(Some(bytes));
-		}
-		drop(bytes);
+		let corrupt =
+			|found, quarantined| StoreError::Corrupt { hash: *hash, path: path.clone(), found, quarantined };
+		let found = match read(&path)? {
+			None => return Ok(None),
+			Some((found, content)) if found == *hash => return Ok(Some(content)),
+			Some((found, _)) => found,
+		};
 		if self.0.read_only {
-			return Err(StoreError::Corrupt { hash: *hash, path, found, quarantined: None });
+			return Err(corrupt(found, None));
 		}
 		// Between reading and locking, another process may have put the right bytes there.
 		let _lock = self.lock()?;
-		let Some(bytes) = read(&path)? else { return Ok(None) };
-		let found = artifact_hash(&bytes);
-		if found == *hash {
-			return Ok(Some(bytes));
+		match read(&path)? {
+			None => Ok(None),
+			Some((found, content)) if found == *hash => Ok(Some(content)),
+			Some((found, _)) => Err(corrupt(found, self.quarantine(hash, &path).ok())),
 		}
-		let quarantined = self.quarantine(hash, &path).ok();
-		Err(StoreError::Corrupt { hash: *hash, path, found, quarantined })
 	}
 
 	/// Stores the bytes and returns their name. Storing what is there already changes nothing, unless the stored file

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use cairn_artifacts::{
-	artifact_hash, FormatError, Metadata, Tensor, TensorFile, MAX_DIMENSIONS, MAX_HEADER_BYTES,
-	MAX_NAME_BYTES, MAX_TENSORS,
+	artifact_hash, Elements, FormatError, Metadata, Tensor, TensorFile, TensorFileBuffer, MAX_DIMENSIONS,
+	MAX_HEADER_BYTES, MAX_NAME_BYTES, MAX_TENSORS,
 };
 use proptest::prelude::*;
 use safetensors::{tensor::TensorView, Dtype, SafeTensors};
@@ -86,6 +86,26 @@ proptest! {
 	fn hash_of_a_file_is_the_hash_of_its_bytes(file in files()) {
 		prop_assert_eq!(file.hash(), artifact_hash(&file.to_bytes()));
 		prop_assert_eq!(file.to_bytes(), file.clone().into_bytes());
+	}
+
+	#[test]
+	fn file_filled_in_where_it_stands_is_the_file_that_is_written(
+		file in files(), before in any::<String>(), order in any::<u64>(),
+	) {
+		let named = |t: &Tensor<Elements>| Tensor { name: t.name.clone(), shape: t.shape.clone(), data: () };
+		let mut tensors: Vec<Tensor<()>> = file.tensors().iter().map(named).collect();
+		if !tensors.is_empty() {
+			let middle = order as usize % tensors.len();
+			tensors.rotate_left(middle);
+		}
+		let mut buffer = TensorFileBuffer::new(&metadata(&[("before", &before)]), tensors).unwrap();
+		prop_assert!(buffer.tensors().iter().map(|t| &t.name).eq(file.tensors().iter().map(|t| &t.name)));
+		for (place, tensor) in buffer.data_mut().into_iter().zip(file.tensors()) {
+			let data: Vec<u8> = tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect();
+			place.copy_from_slice(&data);
+		}
+		buffer.set_metadata(file.metadata()).unwrap();
+		prop_assert_eq!(buffer.into_bytes(), file.to_bytes());
 	}
 
 	#[test]

@@ -120,6 +120,39 @@ fn corrupt_artifact_is_quarantined_and_can_be_put_again() {
 }
 
 #[test]
+fn mapped_artifact_is_what_was_put_and_outlives_its_name() {
+	let (_dir, store) = store();
+	for bytes in [&b"some bytes"[..], b""] {
+		let hash = store.put(bytes).unwrap();
+		for handle in [store.clone(), Store::open_read_only(store.root()).unwrap()] {
+			let file = handle.map(&hash).unwrap().unwrap();
+			assert_eq!((&file[..], file.hash()), (bytes, hash));
+		}
+		let file = store.map(&hash).unwrap().unwrap();
+		store.remove(&hash).unwrap();
+		assert_eq!(&file.clone()[..], bytes);
+		assert!(store.map(&hash).unwrap().is_none());
+	}
+}
+
+#[test]
+fn corrupt_artifact_is_not_mapped_but_quarantined_and_can_be_put_again() {
+	let (_dir, store) = store();
+	let hash = store.put(b"some bytes").unwrap();
+	let before = store.map(&hash).unwrap().unwrap();
+	// Another file under the name: writing to the mapped one would change what is mapped.
+	fs::remove_file(store.path(&hash)).unwrap();
+	fs::write(store.path(&hash), b"other bytes").unwrap();
+	let reader = Store::open_read_only(store.root()).unwrap();
+	assert!(matches!(reader.map(&hash), Err(StoreError::Corrupt { quarantined: None, .. })));
+	assert!(matches!(store.map(&hash), Err(StoreError::Corrupt { quarantined: Some(_), .. })));
+	assert_eq!(quarantined(&store).len(), 1);
+	assert!(store.map(&hash).unwrap().is_none());
+	assert_eq!(store.put(b"some bytes").unwrap(), hash);
+	assert_eq!(store.map(&hash).unwrap().unwrap()[..], before[..]);
+}
+
+#[test]
 fn putting_over_a_corrupt_artifact_heals_it() {
 	let (_dir, store) = store();
 	let hash = store.put(b"precious").unwrap();

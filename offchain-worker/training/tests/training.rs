@@ -36,13 +36,9 @@ fn refused(config: &TrainingConfig, base: &TensorFile, data: &Dataset) -> Traini
 
 /// The weights with one tensor changed.
 fn changed(weights: &TensorFile, name: &str, change: impl Fn(&mut Tensor)) -> TensorFile {
-	let tensors = weights.tensors().iter().cloned().map(|mut tensor| {
-		if tensor.name == name {
-			change(&mut tensor);
-		}
-		tensor
-	});
-	TensorFile::new(weights.metadata().clone(), tensors.collect()).unwrap()
+	let (metadata, mut tensors) = weights.clone().into_parts();
+	tensors.iter_mut().filter(|tensor| tensor.name == name).for_each(change);
+	TensorFile::new(metadata, tensors).unwrap()
 }
 
 #[test]
@@ -209,9 +205,9 @@ fn weights_are_refused_when_they_are_not_those_of_the_model() {
 	let error = refused(&config, &renamed, &data);
 	assert!(matches!(error, TrainingError::MissingTensor { name } if name == "dense.1.bias"));
 
-	let mut tensors = base.tensors().to_vec();
+	let (metadata, mut tensors) = base.clone().into_parts();
 	tensors.push(Tensor { name: "extra".into(), shape: vec![1], data: vec![0.0] });
-	let more = TensorFile::new(base.metadata().clone(), tensors).unwrap();
+	let more = TensorFile::new(metadata, tensors).unwrap();
 	let error = refused(&config, &more, &data);
 	assert!(matches!(error, TrainingError::UnknownTensor { name } if name == "extra"));
 

@@ -10,7 +10,6 @@
 
 use super::Combination;
 use crate::{rows::Rows, sums::distances_from, AggregationError};
-use cairn_artifacts::Tensor;
 
 /// The point that so many steps lead to from `centre`; without one, from zero.
 ///
@@ -18,7 +17,7 @@ use cairn_artifacts::Tensor;
 /// numbers are kept of it.
 pub(super) fn combination<'a>(
 	rows: &Rows,
-	centre: Option<&'a [Tensor]>,
+	centre: Option<&'a [&'a [f32]]>,
 	radius: f64,
 	iterations: u32,
 	threads: usize,

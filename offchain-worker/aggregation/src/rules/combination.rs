@@ -2,12 +2,11 @@
 
 use super::CoordinateRule;
 use crate::{arithmetic::vectorised, engine::Part};
-use cairn_artifacts::Tensor;
 
 /// (*β*·*v* + Σ *wᵢ*·*xᵢ*) / *divisor*, summed from +0 in this order; without the first term where there is no centre.
 pub(crate) struct Combination<'a> {
 	/// Its weight *β*, and the centre *v*.
-	pub(crate) centre: Option<(f64, &'a [Tensor])>,
+	pub(crate) centre: Option<(f64, &'a [&'a [f32]])>,
 	/// One per row.
 	pub(crate) weights: Vec<f64>,
 	/// Not 0.

@@ -16,7 +16,6 @@ mod weighted_mean;
 pub(crate) use combination::Combination;
 
 use crate::{engine::Part, error::Bucketed, rows::Rows, sums::Distances, AggregationError};
-use cairn_artifacts::Tensor;
 use cairn_primitives::{rule::MILLION, AggregationRule};
 use trimmed_mean::TrimmedMean;
 
@@ -35,7 +34,7 @@ pub(crate) struct Given<'a> {
 	/// What the rows were before they were averaged in buckets, if they were.
 	pub(crate) bucketed: Option<Bucketed>,
 	/// The last aggregate; `None` where there is none, which counts as zeros.
-	pub(crate) centre: Option<&'a [Tensor]>,
+	pub(crate) centre: Option<&'a [&'a [f32]]>,
 	/// On how many threads to prepare.
 	pub(crate) threads: usize,
 }

@@ -103,6 +103,6 @@ pub fn round(base: &TensorFile, rule: AggregationRule) -> RoundInputs {
 	RoundInputs { genesis: GENESIS, programme: 1, round: 2, config: CONFIG, base: base.hash(), rule }
 }
 
-pub fn bits(tensors: &[Tensor]) -> Vec<Vec<u32>> {
+pub fn bits<D: std::ops::Deref<Target = [f32]>>(tensors: &[Tensor<D>]) -> Vec<Vec<u32>> {
 	tensors.iter().map(|t| t.data.iter().map(|x| x.to_bits()).collect()).collect()
 }

@@ -43,8 +43,8 @@ fn write_string(out: &mut Vec<u8>, s: &str) {
 	out.push(b'"');
 }
 
-/// The padded header of checked metadata and tensors.
-pub(super) fn write(metadata: &Metadata, tensors: &[Tensor]) -> Vec<u8> {
+/// The padded header of metadata and arranged tensors.
+pub(super) fn write<D>(metadata: &Metadata, tensors: &[Tensor<D>]) -> Vec<u8> {
 	let mut out = vec![b'{'];
 	if !metadata.is_empty() {
 		write_string(&mut out, METADATA_NAME);
@@ -72,7 +72,8 @@ pub(super) fn write(metadata: &Metadata, tensors: &[Tensor]) -> Vec<u8> {
 			}
 			out.extend_from_slice(d.to_string().as_bytes());
 		}
-		let end = start + tensor.data.len() as u64 * ELEMENT_BYTES;
+		// Was counted when the tensors were arranged, without overflow.
+		let end = start + tensor.shape.iter().map(|d| *d as u64).product::<u64>() * ELEMENT_BYTES;
 		out.extend_from_slice(format!("],\"data_offsets\":[{start},{end}]}}").as_bytes());
 		start = end;
 	}

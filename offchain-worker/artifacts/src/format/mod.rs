@@ -1,9 +1,17 @@
 //! Tensors, and the one byte form of a file of them.
 
+mod buffer;
+mod elements;
 mod header;
 
-use crate::{ArtifactHash, Metadata};
-use std::io::{self, Write};
+pub use buffer::TensorFileBuffer;
+pub use elements::Elements;
+
+use crate::{ArtifactHash, MappedFile, Metadata};
+use std::{
+	io::{self, Write},
+	ops::Range,
+};
 use thiserror::Error;
 
 /// The longest header that is read or written, in bytes. Checked before anything is allocated for it.
@@ -137,15 +145,16 @@ pub enum FormatError {
 	},
 }
 
-/// A named array of 32-bit floats in row-major order.
+/// A named array of 32-bit floats in row-major order. `D` is what holds them: a list of their own, or in a
+/// [`TensorFile`] [`Elements`].
 #[derive(Clone, PartialEq, Debug)]
-pub struct Tensor {
+pub struct Tensor<D = Vec<f32>> {
 	/// Its name, unique within a file.
 	pub name: String,
 	/// Its dimensions; empty for a scalar. A dimension of 0 makes a tensor without elements.
 	pub shape: Vec<usize>,
 	/// Its elements, as many as the product of the shape.
-	pub data: Vec<f32>,
+	pub data: D,
 }
 
 /// The number of elements of a shape.
@@ -165,10 +174,41 @@ fn check_name(name: &str) -> Result<(), FormatError> {
 	Ok(())
 }
 
-fn write_elements(tensor: &Tensor, out: &mut impl Write) -> io::Result<()> {
+/// Brings tensors into the order of a file. Returns how many bytes their elements take.
+fn arrange<D>(tensors: &mut [Tensor<D>]) -> Result<u64, FormatError> {
+	if tensors.len() > MAX_TENSORS {
+		return Err(FormatError::TooManyTensors);
+	}
+	tensors.sort_by(|a, b| a.name.cmp(&b.name));
+	let mut end = 0u64;
+	for (i, Tensor { name, shape, .. }) in tensors.iter().enumerate() {
+		check_name(name)?;
+		if i > 0 && tensors[i - 1].name == *name {
+			return Err(FormatError::Duplicate { name: name.clone() });
+		}
+		if shape.len() > MAX_DIMENSIONS {
+			return Err(FormatError::TooManyDimensions { name: name.clone() });
+		}
+		end = end
+			.checked_add(elements(name, shape)? * ELEMENT_BYTES)
+			.ok_or_else(|| FormatError::TooLarge { name: name.clone(), shape: shape.clone() })?;
+	}
+	Ok(end)
+}
+
+/// The padded header of arranged tensors.
+fn header_of<D>(metadata: &Metadata, tensors: &[Tensor<D>]) -> Result<Vec<u8>, FormatError> {
+	let header = header::write(metadata, tensors);
+	if header.len() > MAX_HEADER_BYTES {
+		return Err(FormatError::HeaderTooLong { found: header.len() as u64 });
+	}
+	Ok(header)
+}
+
+fn write_elements(data: &[f32], out: &mut impl Write) -> io::Result<()> {
 	const AT_ONCE: usize = 16_384;
-	let mut buffer = Vec::with_capacity(ELEMENT_BYTES as usize * tensor.data.len().min(AT_ONCE));
-	for chunk in tensor.data.chunks(AT_ONCE) {
+	let mut buffer = Vec::with_capacity(ELEMENT_BYTES as usize * data.len().min(AT_ONCE));
+	for chunk in data.chunks(AT_ONCE) {
 		buffer.clear();
 		for x in chunk {
 			buffer.extend_from_slice(&x.to_le_bytes());
@@ -179,10 +219,18 @@ fn write_elements(tensor: &Tensor, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Metadata and tensors that have a canonical byte form. Immutable, so that what was checked stays true.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct TensorFile {
 	metadata: Metadata,
-	tensors: Vec<Tensor>,
+	tensors: Vec<Tensor<Elements>>,
+	/// Its hash, where it came from a file that was checked against it.
+	hash: Option<ArtifactHash>,
+}
+
+impl PartialEq for TensorFile {
+	fn eq(&self, other: &Self) -> bool {
+		self.metadata == other.metadata && self.tensors == other.tensors
+	}
 }
 
 impl TensorFile {
@@ -192,20 +240,8 @@ impl TensorFile {
 	/// When a name is not allowed or stands twice, a tensor's data does not fill its shape, or a limit of the format
 	/// is exceeded.
 	pub fn new(metadata: Metadata, mut tensors: Vec<Tensor>) -> Result<Self, FormatError> {
-		if tensors.len() > MAX_TENSORS {
-			return Err(FormatError::TooManyTensors);
-		}
-		tensors.sort_by(|a, b| a.name.cmp(&b.name));
-		let mut end = 0u64;
-		for (i, tensor) in tensors.iter().enumerate() {
-			let Tensor { name, shape, data } = tensor;
-			check_name(name)?;
-			if i > 0 && tensors[i - 1].name == *name {
-				return Err(FormatError::Duplicate { name: name.clone() });
-			}
-			if shape.len() > MAX_DIMENSIONS {
-				return Err(FormatError::TooManyDimensions { name: name.clone() });
-			}
+		arrange(&mut tensors)?;
+		for Tensor { name, shape, data } in &tensors {
 			let expected = elements(name, shape)?;
 			if expected != data.len() as u64 {
 				return Err(FormatError::ElementCount {
@@ -215,16 +251,10 @@ impl TensorFile {
 					found: data.len() as u64,
 				});
 			}
-			end = end
-				.checked_add(expected * ELEMENT_BYTES)
-				.ok_or_else(|| FormatError::TooLarge { name: name.clone(), shape: shape.clone() })?;
 		}
-		let file = Self { metadata, tensors };
-		let header = file.header();
-		if header.len() > MAX_HEADER_BYTES {
-			return Err(FormatError::HeaderTooLong { found: header.len() as u64 });
-		}
-		Ok(file)
+		header_of(&metadata, &tensors)?;
+		let hold = |Tensor { name, shape, data }: Tensor| Tensor { name, shape, data: data.into() };
+		Ok(Self { metadata, tensors: tensors.into_iter().map(hold).collect(), hash: None })
 	}
 
 	/// Reads a file that is byte for byte what [`TensorFile::to_bytes`] writes. Nothing is allocated in proportion to
@@ -233,6 +263,22 @@ impl TensorFile {
 	/// # Errors
 	/// Names the first thing that is wrong or not canonical.
 	pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
+		Self::read(bytes, |range| Elements::decode(&bytes[range]))
+	}
+
+	/// [`TensorFile::from_bytes`] of a mapped file. The elements stay in it, so that a file of any size takes no more
+	/// memory of this process's own than its names and shapes do.
+	///
+	/// # Errors
+	/// As [`TensorFile::from_bytes`].
+	pub fn from_mapped(file: &MappedFile) -> Result<Self, FormatError> {
+		let mut read = Self::read(file, |Range { start, end }| Elements::mapped(file, start, end))?;
+		read.hash = Some(file.hash());
+		Ok(read)
+	}
+
+	/// Reads a file; `elements` makes a tensor's elements of the place where they stand.
+	fn read(bytes: &[u8], elements: impl Fn(Range<usize>) -> Elements) -> Result<Self, FormatError> {
 		let truncated = |needed| FormatError::Truncated { found: bytes.len(), needed };
 		let (length, rest) =
 			bytes.split_first_chunk::<LENGTH_BYTES>().ok_or(truncated(LENGTH_BYTES as u64))?;
@@ -250,19 +296,14 @@ impl TensorFile {
 				expected: end.saturating_add(LENGTH_BYTES as u64 + length),
 			});
 		}
-		let mut rest = data;
-		let mut tensors = Vec::with_capacity(parsed.tensors.len());
-		for header::Entry { name, shape, start, end } in parsed.tensors {
-			// `end - start` is within `data`, whose length is a usize.
-			let (own, others) = rest.split_at((end - start) as usize);
-			rest = others;
-			let data = own
-				.chunks_exact(ELEMENT_BYTES as usize)
-				.map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]]))
-				.collect();
-			tensors.push(Tensor { name, shape, data });
-		}
-		let file = Self { metadata: parsed.metadata, tensors };
+		let before = bytes.len() - data.len();
+		let tensor = |header::Entry { name, shape, start, end }| {
+			// Within `data`, whose length is a usize.
+			let data = elements(before + start as usize..before + end as usize);
+			Tensor { name, shape, data }
+		};
+		let tensors = parsed.tensors.into_iter().map(tensor).collect();
+		let file = Self { metadata: parsed.metadata, tensors, hash: None };
 		// The parser accepts canonical headers only. Writing the header again makes sure of it: a form that it let
 		// through by mistake would give one content two names.
 		let again = file.header();
@@ -297,7 +338,7 @@ impl TensorFile {
 		bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
 		bytes.extend_from_slice(&header);
 		for tensor in self.tensors {
-			write_elements(&tensor, &mut bytes).expect("writing to a Vec cannot fail; qed");
+			write_elements(&tensor.data, &mut bytes).expect("writing to a Vec cannot fail; qed");
 		}
 		bytes
 	}
@@ -310,11 +351,14 @@ impl TensorFile {
 		let header = self.header();
 		out.write_all(&(header.len() as u64).to_le_bytes())?;
 		out.write_all(&header)?;
-		self.tensors.iter().try_for_each(|tensor| write_elements(tensor, out))
+		self.tensors.iter().try_for_each(|tensor| write_elements(&tensor.data, out))
 	}
 
 	/// The artifact's name: the hash of [`TensorFile::to_bytes`], without holding these.
 	pub fn hash(&self) -> ArtifactHash {
+		if let Some(hash) = self.hash {
+			return hash;
+		}
 		let mut hasher = blake3::Hasher::new();
 		self.write_to(&mut hasher).expect("hashing does no input or output and cannot fail; qed");
 		cairn_primitives::H256(*hasher.finalize().as_bytes())
@@ -326,13 +370,15 @@ impl TensorFile {
 	}
 
 	/// The tensors, ascending by name.
-	pub fn tensors(&self) -> &[Tensor] {
+	pub fn tensors(&self) -> &[Tensor<Elements>] {
 		&self.tensors
 	}
 
-	/// Metadata and tensors, to keep or to change.
+	/// Metadata and tensors, to keep or to change. Elements that are in a mapped file are copied out of it.
 	pub fn into_parts(self) -> (Metadata, Vec<Tensor>) {
-		(self.metadata, self.tensors)
+		let own =
+			|Tensor { name, shape, data }: Tensor<Elements>| Tensor { name, shape, data: data.into_vec() };
+		(self.metadata, self.tensors.into_iter().map(own).collect())
 	}
 
 	/// Names and shapes, ascending by name: what must agree for two files to be added coordinate by coordinate.
@@ -341,7 +387,7 @@ impl TensorFile {
 	}
 
 	/// The tensor of this name.
-	pub fn get(&self, name: &str) -> Option<&Tensor> {
+	pub fn get(&self, name: &str) -> Option<&Tensor<Elements>> {
 		let i = self.tensors.binary_search_by(|t| t.name.as_str().cmp(name)).ok()?;
 		Some(&self.tensors[i])
 	}
