@@ -70,6 +70,10 @@ pub enum EffectiveSteps {
 
 /// Nearest-neighbour mixing: Allouah and others, "Fixing by Mixing: A Recipe for Optimal Byzantine ML under
 /// Heterogeneity", 2023. Each row is replaced by the mean of the *n* − `hostile` rows nearest to it, itself among them.
+///
+/// With *f* = `hostile` < *n*/2 hostile rows, an honest row moves by less than the greatest distance *D* between two honest
+/// ones: the *n* − *f* honest rows are all within *D* of it, so the *n* − *f* nearest are. The hostile ones may be chosen
+/// as neighbours, so the rule after it has to withstand *f* all the same.
 #[derive(
 	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]

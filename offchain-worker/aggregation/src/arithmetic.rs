@@ -43,33 +43,39 @@ pub(crate) fn has_wide_vectors() -> bool {
 	}
 }
 
-/// Runs `f` compiled for vectors of 512 or 256 bits where the processor has them. What `f` calls has to be inlined into
-/// it to profit.
+/// Calls a function of this module, compiled for vectors of 512 or 256 bits where the processor has them:
+/// `vectorised!(function(name: Type, …))` with arguments of these names. The function, and what it calls, has to be
+/// `#[inline(always)]`, or it is compiled for all processors alike.
 ///
 /// The operations are the same ones, only more of them at once, so the bits are the same: the compiler neither reorders
 /// floating-point sums nor contracts a product and a sum into one instruction, also where there is one.
-pub(crate) fn vectorised<R>(f: impl FnOnce() -> R) -> R {
-	#[cfg(target_arch = "x86_64")]
-	{
-		#[target_feature(enable = "avx512f")]
-		fn wide<R>(f: impl FnOnce() -> R) -> R {
-			f()
+macro_rules! vectorised {
+	($function:ident($($argument:ident: $type:ty),* $(,)?)) => {{
+		#[cfg(target_arch = "x86_64")]
+		{
+			#[target_feature(enable = "avx512f")]
+			fn with_avx512($($argument: $type),*) {
+				$function($($argument),*)
+			}
+			#[target_feature(enable = "avx2")]
+			fn with_avx2($($argument: $type),*) {
+				$function($($argument),*)
+			}
+			if $crate::arithmetic::has_wide_vectors() {
+				// SAFETY: all that `with_avx512` asks for is the feature that was just found.
+				unsafe { with_avx512($($argument),*) }
+			} else if std::arch::is_x86_feature_detected!("avx2") {
+				// SAFETY: all that `with_avx2` asks for is the feature that was just found.
+				unsafe { with_avx2($($argument),*) }
+			} else {
+				$function($($argument),*)
+			}
 		}
-		#[target_feature(enable = "avx2")]
-		fn half<R>(f: impl FnOnce() -> R) -> R {
-			f()
-		}
-		if has_wide_vectors() {
-			// SAFETY: all that `wide` asks for is the feature that was just found.
-			return unsafe { wide(f) };
-		}
-		if std::arch::is_x86_feature_detected!("avx2") {
-			// SAFETY: all that `half` asks for is the feature that was just found.
-			return unsafe { half(f) };
-		}
-	}
-	f()
+		#[cfg(not(target_arch = "x86_64"))]
+		$function($($argument),*)
+	}};
 }
+pub(crate) use vectorised;
 
 #[cfg(test)]
 mod tests {

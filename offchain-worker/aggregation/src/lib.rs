@@ -5,6 +5,7 @@ mod check;
 mod engine;
 mod error;
 mod optimiser;
+mod pairs;
 mod pre;
 mod quality;
 mod round;

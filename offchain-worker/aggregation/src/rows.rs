@@ -2,7 +2,10 @@
 //!
 //! Rows that are made are never held as a whole, but made again, block by block, whenever a walk comes by.
 
-use crate::engine::{Part, BLOCK};
+use crate::{
+	arithmetic::vectorised,
+	engine::{Part, BLOCK},
+};
 
 /// How rows are made of the rows before.
 pub(crate) enum Stage {
@@ -75,33 +78,40 @@ impl<'a> Rows<'a> {
 impl Stage {
 	/// Writes the rows that it makes of `columns`, one after the other.
 	fn apply(&self, columns: &[&[f32]], len: usize, out: &mut Vec<f32>) {
-		out.clear();
-		match self {
-			Self::Scale(factors) => {
-				for (column, factor) in columns.iter().zip(factors) {
-					out.extend(column.iter().map(|x| to_f32(f64::from(*x) * factor)));
-				}
-			},
-			Self::Groups(groups) => {
-				let mut sums = [0.0f64; BLOCK];
-				for group in groups {
-					let sums = &mut sums[..len];
-					sums.fill(0.0);
-					for member in group {
-						for (sum, x) in sums.iter_mut().zip(columns[*member]) {
-							*sum += f64::from(*x);
-						}
+		let stage = self;
+		vectorised!(apply(stage: &Stage, columns: &[&[f32]], len: usize, out: &mut Vec<f32>));
+	}
+}
+
+#[inline(always)]
+fn apply(stage: &Stage, columns: &[&[f32]], len: usize, out: &mut Vec<f32>) {
+	out.clear();
+	match stage {
+		Stage::Scale(factors) => {
+			for (column, factor) in columns.iter().zip(factors) {
+				out.extend(column.iter().map(|x| to_f32(f64::from(*x) * factor)));
+			}
+		},
+		Stage::Groups(groups) => {
+			let mut sums = [0.0f64; BLOCK];
+			for group in groups {
+				let sums = &mut sums[..len];
+				sums.fill(0.0);
+				for member in group {
+					for (sum, x) in sums.iter_mut().zip(columns[*member]) {
+						*sum += f64::from(*x);
 					}
-					let count = group.len() as f64;
-					out.extend(sums.iter().map(|sum| to_f32(*sum / count)));
 				}
-			},
-		}
+				let count = group.len() as f64;
+				out.extend(sums.iter().map(|sum| to_f32(*sum / count)));
+			}
+		},
 	}
 }
 
 /// Rounds to binary32. What is beyond its range becomes its largest number of that sign: an update that declares few
 /// steps and contains huge numbers must not stop everybody else's round by becoming infinite.
+#[inline(always)]
 fn to_f32(x: f64) -> f32 {
 	x.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }

@@ -1,8 +1,9 @@
 //! Sums over all coordinates, in the order that the README fixes.
 
 use crate::{
-	arithmetic::{has_wide_vectors, vectorised},
+	arithmetic::vectorised,
 	engine::{in_order, Parts, BLOCK},
+	pairs::{add_all_pairs, place},
 	rows::{Buffers, Rows},
 	rules::CoordinateRule,
 	AggregationError,
@@ -16,13 +17,13 @@ pub(crate) const LANES: usize = 8;
 /// The sum over a chunk while it is being made: element *i* goes to lane *i* mod 8. Whatever is added has to begin at a
 /// multiple of 8 within the chunk.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Lanes([f64; LANES]);
+pub(crate) struct Lanes(pub(crate) [f64; LANES]);
 
 impl Lanes {
 	/// Adds the products of two blocks, element by element.
 	pub(crate) fn add_products(&mut self, a: &[f32], b: &[f32]) {
-		// Exact: a product of two 24-bit significands has at most 48 of the 53 bits.
-		vectorised(|| self.add(a, b, |x, y| f64::from(x) * f64::from(y)));
+		let lanes = self;
+		vectorised!(add_products(lanes: &mut Lanes, a: &[f32], b: &[f32]));
 	}
 
 	/// Adds the squares of the differences of two blocks, element by element.
@@ -61,6 +62,12 @@ impl Lanes {
 	}
 }
 
+#[inline(always)]
+fn add_products(lanes: &mut Lanes, a: &[f32], b: &[f32]) {
+	// Exact: a product of two 24-bit significands has at most 48 of the 53 bits.
+	lanes.add(a, b, |x, y| f64::from(x) * f64::from(y));
+}
+
 /// Squared distances between all pairs of rows.
 pub(crate) struct Distances {
 	rows: usize,
@@ -81,16 +88,11 @@ impl Distances {
 			for block in part.blocks() {
 				let wide = &mut wide[..n * block.len];
 				rows.columns(block, &mut buffers, |columns| {
-					for (wide, column) in wide.chunks_exact_mut(block.len).zip(columns) {
-						vectorised(|| widen(column, wide));
+					for (to, from) in wide.chunks_exact_mut(block.len).zip(columns) {
+						vectorised!(widen(from: &[f32], to: &mut [f64]));
 					}
 				});
-				// As many sums at once as there are registers for.
-				if has_wide_vectors() {
-					vectorised(|| all_pairs::<4>(wide, block.len, &mut lanes));
-				} else {
-					vectorised(|| all_pairs::<2>(wide, block.len, &mut lanes));
-				}
+				add_all_pairs(wide, block.len, &mut lanes);
 			}
 			for (sum, lanes) in sums.iter_mut().zip(lanes) {
 				*sum = lanes.sum();
@@ -114,13 +116,6 @@ impl Distances {
 	}
 }
 
-/// Where the pair of rows `i` < `j` of `n` stands.
-#[inline(always)]
-fn place(n: usize, i: usize, j: usize) -> usize {
-	// Before row i's own come those of the rows 0 to i − 1: n − 1, n − 2, … of them.
-	i * (2 * n - i - 1) / 2 + (j - i - 1)
-}
-
 #[inline(always)]
 fn widen(from: &[f32], to: &mut [f64]) {
 	for (w, x) in to.iter_mut().zip(from) {
@@ -128,74 +123,11 @@ fn widen(from: &[f32], to: &mut [f64]) {
 	}
 }
 
-/// Adds the squared differences of all pairs of rows of `len` elements each, `S` rows against `S` others at a time: each
-/// number that is loaded then serves `S` pairs. Every pair has sums of its own, so their order does not matter.
+/// Adds the squared differences of a row and a point; `wide` is for the row's numbers in 64 bits.
 #[inline(always)]
-fn all_pairs<const S: usize>(rows: &[f64], len: usize, lanes: &mut [Lanes]) {
-	let n = rows.len() / len;
-	let row = |i: usize| &rows[i * len..(i + 1) * len];
-	let mut start = 0;
-	while start < n {
-		let end = n.min(start + S);
-		for i in start..end {
-			for j in i + 1..end {
-				lanes[place(n, i, j)].add_squared_differences(row(i), row(j));
-			}
-		}
-		let mut other = end;
-		while end - start == S && other + S <= n {
-			let [a, b]: [[&[f64]; S]; 2] =
-				[std::array::from_fn(|r| row(start + r)), std::array::from_fn(|c| row(other + c))];
-			let mut sums = [[Lanes::default(); S]; S];
-			for r in 0..S {
-				for c in 0..S {
-					sums[r][c] = lanes[place(n, start + r, other + c)];
-				}
-			}
-			tile(a, b, &mut sums);
-			for r in 0..S {
-				for c in 0..S {
-					lanes[place(n, start + r, other + c)] = sums[r][c];
-				}
-			}
-			other += S;
-		}
-		for i in start..end {
-			for j in other..n {
-				lanes[place(n, i, j)].add_squared_differences(row(i), row(j));
-			}
-		}
-		start = end;
-	}
-}
-
-/// Adds the squared differences of every row of `a` and every row of `b`.
-#[inline(always)]
-fn tile<const S: usize>(a: [&[f64]; S], b: [&[f64]; S], sums: &mut [[Lanes; S]; S]) {
-	// A copy, so that it stays in registers.
-	let mut lanes = *sums;
-	let (heads_a, heads_b) =
-		(a.map(|row| row.as_chunks::<LANES>().0), b.map(|row| row.as_chunks::<LANES>().0));
-	for k in 0..heads_a[0].len() {
-		for r in 0..S {
-			for c in 0..S {
-				for l in 0..LANES {
-					let difference = heads_a[r][k][l] - heads_b[c][k][l];
-					lanes[r][c].0[l] += difference * difference;
-				}
-			}
-		}
-	}
-	let done = heads_a[0].len() * LANES;
-	for r in 0..S {
-		for c in 0..S {
-			for (lane, (x, y)) in lanes[r][c].0.iter_mut().zip(a[r][done..].iter().zip(&b[c][done..])) {
-				let difference = x - y;
-				*lane += difference * difference;
-			}
-		}
-	}
-	*sums = lanes;
+fn add_row(lanes: &mut Lanes, column: &[f32], wide: &mut [f64], at: &[f64]) {
+	widen(column, wide);
+	lanes.add_squared_differences(wide, at);
 }
 
 /// Squared distances of all rows from one point, which is given by its coordinates' rule, in one walk over the updates.
@@ -216,10 +148,8 @@ pub(crate) fn distances_from(
 			rows.columns(block, &mut buffers, |columns| {
 				point.aggregate(block, columns, at);
 				for (column, lanes) in columns.iter().zip(&mut lanes) {
-					vectorised(|| {
-						widen(column, wide);
-						lanes.add_squared_differences(wide, at);
-					});
+					let wide = &mut *wide;
+					vectorised!(add_row(lanes: &mut Lanes, column: &[f32], wide: &mut [f64], at: &[f64]));
 				}
 			});
 		}

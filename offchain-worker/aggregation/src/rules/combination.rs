@@ -15,29 +15,28 @@ pub(crate) struct Combination<'a> {
 
 impl CoordinateRule for Combination<'_> {
 	fn aggregate(&self, block: Part, columns: &[&[f32]], out: &mut [f64]) {
-		vectorised(|| self.fill(block, columns, out));
+		let rule = self;
+		vectorised!(fill(rule: &Combination<'_>, block: Part, columns: &[&[f32]], out: &mut [f64]));
 	}
 }
 
-impl Combination<'_> {
-	#[inline(always)]
-	fn fill(&self, block: Part, columns: &[&[f32]], out: &mut [f64]) {
-		out.fill(0.0);
-		// Row by row rather than coordinate by coordinate: the order per coordinate is the same, and the inner loop is one
-		// that the compiler turns into vector instructions without changing any result.
-		let centre = self.centre.map(|(weight, centre)| (block.of(centre), weight));
-		let rows = columns.iter().copied().zip(self.weights.iter().copied());
-		for (column, weight) in centre.into_iter().chain(rows) {
-			// Its terms are zeros, and a sum that starts at +0 stays what it is when a zero is added.
-			if weight == 0.0 {
-				continue;
-			}
-			for (sum, x) in out.iter_mut().zip(column) {
-				*sum += weight * f64::from(*x);
-			}
+#[inline(always)]
+fn fill(rule: &Combination<'_>, block: Part, columns: &[&[f32]], out: &mut [f64]) {
+	out.fill(0.0);
+	// Row by row rather than coordinate by coordinate: the order per coordinate is the same, and the inner loop is one
+	// that the compiler turns into vector instructions without changing any result.
+	let centre = rule.centre.map(|(weight, centre)| (block.of(centre), weight));
+	let rows = columns.iter().copied().zip(rule.weights.iter().copied());
+	for (column, weight) in centre.into_iter().chain(rows) {
+		// Its terms are zeros, and a sum that starts at +0 stays what it is when a zero is added.
+		if weight == 0.0 {
+			continue;
 		}
-		for sum in out {
-			*sum /= self.divisor;
+		for (sum, x) in out.iter_mut().zip(column) {
+			*sum += weight * f64::from(*x);
 		}
+	}
+	for sum in out {
+		*sum /= rule.divisor;
 	}
 }

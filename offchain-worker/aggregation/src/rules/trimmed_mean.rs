@@ -34,40 +34,40 @@ impl TrimmedMean {
 
 /// Maps a float's bits to an integer that sorts as IEEE 754's total order does (-0 before +0), and back: the function
 /// is its own inverse. Integers sort faster, and there is no comparison whose result for NaN would matter.
+#[inline(always)]
 fn key(bits: i32) -> i32 {
 	bits ^ (((bits >> 31) as u32) >> 1) as i32
 }
 
-impl TrimmedMean {
-	#[inline(always)]
-	fn fill(&self, columns: &[&[f32]], out: &mut [f64]) {
-		let mut keys = vec![[0i32; SIDE_BY_SIDE]; columns.len()];
-		let count = self.kept.len() as f64;
-		for (i, out) in out.chunks_mut(SIDE_BY_SIDE).enumerate() {
-			// Where fewer are left, old keys stand behind them, which nobody looks at.
-			let range = i * SIDE_BY_SIDE..i * SIDE_BY_SIDE + out.len();
-			for (keys, column) in keys.iter_mut().zip(columns) {
-				for (k, x) in keys.iter_mut().zip(&column[range.clone()]) {
-					*k = key(x.to_bits() as i32);
-				}
+#[inline(always)]
+fn fill(rule: &TrimmedMean, columns: &[&[f32]], out: &mut [f64]) {
+	let mut keys = vec![[0i32; SIDE_BY_SIDE]; columns.len()];
+	let count = rule.kept.len() as f64;
+	for (i, out) in out.chunks_mut(SIDE_BY_SIDE).enumerate() {
+		// Where fewer are left, old keys stand behind them, which nobody looks at.
+		let range = i * SIDE_BY_SIDE..i * SIDE_BY_SIDE + out.len();
+		for (keys, column) in keys.iter_mut().zip(columns) {
+			for (k, x) in keys.iter_mut().zip(&column[range.clone()]) {
+				*k = key(x.to_bits() as i32);
 			}
-			self.network.sort(&mut keys);
-			out.fill(0.0);
-			for keys in &keys[self.kept.clone()] {
-				for (sum, k) in out.iter_mut().zip(keys) {
-					*sum += f64::from(f32::from_bits(key(*k) as u32));
-				}
+		}
+		rule.network.sort(&mut keys);
+		out.fill(0.0);
+		for keys in &keys[rule.kept.clone()] {
+			for (sum, k) in out.iter_mut().zip(keys) {
+				*sum += f64::from(f32::from_bits(key(*k) as u32));
 			}
-			for sum in out {
-				*sum /= count;
-			}
+		}
+		for sum in out {
+			*sum /= count;
 		}
 	}
 }
 
 impl CoordinateRule for TrimmedMean {
 	fn aggregate(&self, _: Part, columns: &[&[f32]], out: &mut [f64]) {
-		vectorised(|| self.fill(columns, out));
+		let rule = self;
+		vectorised!(fill(rule: &TrimmedMean, columns: &[&[f32]], out: &mut [f64]));
 	}
 }
 
