@@ -68,6 +68,12 @@ pub enum TrainingError {
 	/// The configuration's values are not possible.
 	#[error(transparent)]
 	Config(#[from] crate::ConfigError),
+	/// Worker momentum was asked for where there is nothing to keep it in.
+	#[error(
+		"the training configuration has `keep_momentum`, but this round is trained by itself and would start from \
+		 none: use a release whose workers keep their momentum (`LocalTrainer`), or a configuration without it"
+	)]
+	ForgottenMomentum,
 	/// The weights lack a tensor.
 	#[error("the weights have no tensor `{name}`: they belong to another training configuration")]
 	MissingTensor {
@@ -199,7 +205,7 @@ impl Batches {
 /// This is one round by itself: momenta start at zero. Who trains round after round uses a [`LocalTrainer`].
 ///
 /// # Errors
-/// When the device is absent, when weights or data do not fit the configuration, when training diverges, when
+/// When the configuration has momenta go on from round to round, the device is absent, when weights or data do not fit the configuration, when training diverges, when
 /// `progress` stops it, or when libtorch refuses an operation.
 pub fn train(
 	config: &TrainingConfig,
@@ -208,6 +214,9 @@ pub fn train(
 	run: &LocalRun,
 	progress: &mut dyn FnMut(u32, f32) -> ControlFlow<()>,
 ) -> Result<Trained, TrainingError> {
+	if config.keep_momentum {
+		return Err(TrainingError::ForgottenMomentum);
+	}
 	LocalTrainer::new(config, data, run.device)?.round(base, run.seed, run.local_steps, progress)
 }
 

@@ -334,6 +334,14 @@ fn kept_momentum_goes_on_in_the_next_round_and_starts_again_otherwise() {
 }
 
 #[test]
+fn round_by_itself_is_refused_when_momentum_should_go_on() {
+	let (config, data) = by_hand(0.9, 0.0, true);
+	let run = LocalRun { local_steps: 1, ..RUN };
+	let error = train(&config, &zeros(&config), &data, &run, &mut go_on).unwrap_err();
+	assert!(matches!(&error, TrainingError::ForgottenMomentum), "{error}");
+}
+
+#[test]
 fn round_that_is_stopped_leaves_the_kept_momentum_as_it_was() {
 	let (config, data) = by_hand(0.9, 0.0, true);
 	let base = zeros(&config);
