@@ -1,7 +1,8 @@
 //! The training configuration: what every worker of a programme does with its data.
 //!
 //! A person writes it as TOML; the programme names its canonical artifact form by hash. One configuration has exactly
-//! one artifact: canonical JSON (keys sorted, no white space) with every field present, and each non-integer number
+//! one artifact: canonical JSON (keys sorted, no white space) with every field present (but for those that came later,
+//! which are left out where they change nothing, so that a hash never changes), and each non-integer number
 //! as a *string* that holds the shortest decimal digits that read back as the same `f64`, without an exponent
 //! (`"0.05"`, `"0.00000001"`), as in the envelopes of `cairn-primitives`. JSON numbers would be written differently
 //! by different libraries (`1e-8`, `1e-08`, `0.00000001`).
@@ -106,7 +107,8 @@ pub enum ModelSpec {
 	},
 }
 
-/// How local steps move the weights. The state (momenta) starts at zero in every round and stays with the worker.
+/// How local steps move the weights. The state (momenta) stays with the worker. It starts at zero in every round, unless
+/// [`TrainingConfig::keep_momentum`] says otherwise.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Optimiser {
@@ -184,6 +186,26 @@ pub struct TrainingConfig {
 	pub model: ModelSpec,
 	/// How local steps move the weights.
 	pub optimiser: Optimiser,
+	/// The weight μ of the proximal term that FedProx adds to the loss of each local step, μ/2·‖w − w₀‖² with the
+	/// round's base weights w₀ (Li and others 2020, "Federated Optimization in Heterogeneous Networks"): it holds
+	/// workers with unlike data together. 0 for none, and then the artifact does not have it, so that configurations
+	/// from before there was one keep their hashes.
+	#[serde(with = "decimal", default, skip_serializing_if = "is_zero")]
+	pub proximal: f64,
+	/// Worker momentum (Karimireddy and others 2021, "Learning from History for Byzantine Robust Optimization"): the
+	/// optimiser's momenta go on from round to round at each worker, so that its updates vary less and a hostile one
+	/// has less to hide in. Left out of the artifact when false, as it is when left out of the file.
+	#[serde(default, skip_serializing_if = "is_false")]
+	pub keep_momentum: bool,
+}
+
+/// Exactly +0: -0 is written, and then refused.
+fn is_zero(value: &f64) -> bool {
+	value.to_bits() == 0
+}
+
+fn is_false(value: &bool) -> bool {
+	!value
 }
 
 impl TrainingConfig {
@@ -313,7 +335,21 @@ impl TrainingConfig {
 				format!("one of at most {MAX_PARAMETERS}; make layers narrower"),
 			));
 		}
+		if !(0.0..=1000.0).contains(&self.proximal) || self.proximal.is_sign_negative() {
+			return Err(range(
+				"proximal",
+				self.proximal,
+				"between 0 and 1000; 0 switches it off, 0.001 to 1 is usual",
+			));
+		}
 		match &self.optimiser {
+			Optimiser::Sgd { momentum, .. } if self.keep_momentum && *momentum == 0.0 => {
+				return Err(range(
+					"keep_momentum",
+					true,
+					"false where `optimiser.momentum` is 0, because there is none to keep",
+				));
+			},
 			Optimiser::Sgd { learning_rate, momentum, weight_decay } => {
 				rate("optimiser.learning_rate", *learning_rate)?;
 				fraction("optimiser.momentum", *momentum)?;
@@ -490,12 +526,34 @@ mod tests {
 				epsilon: 1e-8,
 				weight_decay: 0.0,
 			},
+			proximal: 0.0,
+			keep_momentum: false,
 		};
 		assert_eq!(
 			String::from_utf8(config.to_artifact()).unwrap(),
 			r#"{"batch_size":2,"cairn":"training-config/1","classes":3,"genesis_seed":18446744073709551615,"input":[4],"local_steps":7,"model":{"activation":"tanh","family":"mlp","hidden":[]},"optimiser":{"beta1":"0.9","beta2":"0.999","epsilon":"0.00000001","kind":"adam","learning_rate":"0.05","weight_decay":"0"}}"#
 		);
 		assert_eq!(TrainingConfig::from_artifact(&config.to_artifact()), Ok(config));
+	}
+
+	#[test]
+	fn proximal_term_and_kept_momentum_are_declared_in_the_artifact_and_left_out_when_off() {
+		let on = TrainingConfig { proximal: 0.01, keep_momentum: true, ..mlp() };
+		let text = String::from_utf8(on.to_artifact()).unwrap();
+		assert!(
+			text.contains(r#""keep_momentum":true,"#) && text.contains(r#""proximal":"0.01"}"#),
+			"{text}"
+		);
+		assert_eq!(TrainingConfig::from_artifact(text.as_bytes()), Ok(on));
+		let off = String::from_utf8(mlp().to_artifact()).unwrap();
+		assert!(!off.contains("proximal") && !off.contains("keep_momentum"));
+		for part in [r#","proximal":"0"}"#, r#","proximal":"-0"}"#] {
+			let other = format!("{}{part}", &off[..off.len() - 1]);
+			assert!(TrainingConfig::from_artifact(other.as_bytes()).is_err(), "{other}");
+		}
+		let written = DIGITS_MLP.replace("[model]", "proximal = 0.01\nkeep_momentum = true\n[model]");
+		let read = TrainingConfig::from_toml(&written).unwrap();
+		assert_eq!((read.proximal, read.keep_momentum), (0.01, true));
 	}
 
 	#[test]
@@ -575,7 +633,7 @@ mod tests {
 		fn hidden(config: &mut TrainingConfig, widths: Vec<u32>) {
 			config.model = ModelSpec::Mlp { hidden: widths, activation: Activation::Gelu };
 		}
-		let changes: [(&str, &str, Change); 22] = [
+		let changes: [(&str, &str, Change); 26] = [
 			("input", "a list of 0", |c| c.input.clear()),
 			("input", "a list of 5", |c| c.input = vec![1; 5]),
 			("input", "0", |c| c.input = vec![0, 3]),
@@ -593,6 +651,13 @@ mod tests {
 			("optimiser.learning_rate", "-0.1", |c| sgd(c, -0.1, 0.0, 0.0)),
 			("optimiser.learning_rate", "NaN", |c| sgd(c, f64::NAN, 0.0, 0.0)),
 			("optimiser.learning_rate", "inf", |c| sgd(c, f64::INFINITY, 0.0, 0.0)),
+			("proximal", "-1", |c| c.proximal = -1.0),
+			("proximal", "NaN", |c| c.proximal = f64::NAN),
+			("proximal", "-0", |c| c.proximal = -0.0),
+			("keep_momentum", "true", |c| {
+				sgd(c, 0.1, 0.0, 0.0);
+				c.keep_momentum = true;
+			}),
 			("optimiser.momentum", "1", |c| sgd(c, 0.1, 1.0, 0.0)),
 			("optimiser.momentum", "-0", |c| sgd(c, 0.1, -0.0, 0.0)),
 			("optimiser.weight_decay", "NaN", |c| sgd(c, 0.1, 0.0, f64::NAN)),

@@ -1,4 +1,4 @@
-//! Local optimisers, written out over libtorch's in-place operations. Their state starts at zero in each round.
+//! Local optimisers, written out over libtorch's in-place operations.
 
 use crate::config::Optimiser;
 use tch::{TchError, Tensor};
@@ -36,7 +36,29 @@ impl State {
 		})
 	}
 
-	/// Applies the gradients of step `step`, counted from 1. Call it without gradient tracking.
+	/// A copy that shares no memory with this one.
+	pub fn copy(&self) -> Result<Self, TchError> {
+		Ok(match self {
+			Self::Sgd { learning_rate, momentum, weight_decay, velocity } => Self::Sgd {
+				learning_rate: *learning_rate,
+				momentum: *momentum,
+				weight_decay: *weight_decay,
+				velocity: velocity.iter().map(duplicate).collect::<Result<_, _>>()?,
+			},
+			Self::Adam { learning_rate, betas, epsilon, weight_decay, moments } => Self::Adam {
+				learning_rate: *learning_rate,
+				betas: *betas,
+				epsilon: *epsilon,
+				weight_decay: *weight_decay,
+				moments: moments
+					.iter()
+					.map(|[first, second]| Ok([duplicate(first)?, duplicate(second)?]))
+					.collect::<Result<_, TchError>>()?,
+			},
+		})
+	}
+
+	/// Applies the gradients of step `step`, counted from 1 since the state was zero. Call it without gradient tracking.
 	pub fn step(
 		&mut self,
 		parameters: &mut [Tensor],
@@ -76,6 +98,13 @@ impl State {
 		}
 		Ok(())
 	}
+}
+
+/// A tensor of the same values in memory of its own.
+pub(crate) fn duplicate(tensor: &Tensor) -> Result<Tensor, TchError> {
+	let mut out = tensor.f_zeros_like()?;
+	out.f_copy_(tensor)?;
+	Ok(out)
 }
 
 /// The gradient plus the L2 penalty's.

@@ -50,6 +50,9 @@ pub enum PartitionError {
 		 1000000 (all alike)"
 	)]
 	Alpha(f64),
+	/// A share of a long tail that is none.
+	#[error("the long tail's share is {0}, but must be more than 0 and at most 1 (all classes whole)")]
+	LongTail(f64),
 	/// The part could not be taken from the data set.
 	#[error(transparent)]
 	Data(#[from] DataError),
@@ -86,12 +89,7 @@ impl Dataset {
 		alpha: Option<f64>,
 		seed: u64,
 	) -> Result<Vec<Vec<u32>>, PartitionError> {
-		if workers == 0 {
-			return Err(PartitionError::Index { index: 0, workers });
-		}
-		if self.samples() / MIN_PARTITION_SAMPLES < workers as usize {
-			return Err(PartitionError::TooFewSamples { samples: self.samples(), workers });
-		}
+		self.enough_for(workers)?;
 		let mut parts = match alpha {
 			Some(alpha) if (1e-3..=1e6).contains(&alpha) => {
 				self.dirichlet_parts(workers as usize, alpha, seed)
@@ -111,6 +109,60 @@ impl Dataset {
 			part.sort_unstable();
 		}
 		Ok(parts)
+	}
+
+	/// The indices of every worker's samples when they are sorted by label and cut into parts whose sizes differ by one
+	/// at most, so that a worker has hardly more than its share of classes: the most unlike that workers usually are in
+	/// the literature. Among samples of a label, `seed` decides the order.
+	///
+	/// # Errors
+	/// When there are not [`MIN_PARTITION_SAMPLES`] for each worker, or when there is no worker.
+	pub fn sorted_indices(&self, workers: u32, seed: u64) -> Result<Vec<Vec<u32>>, PartitionError> {
+		self.enough_for(workers)?;
+		let mut sorted = Vec::with_capacity(self.samples());
+		for (class, mut indices) in self.by_class() {
+			Stream::new("sorted partition", seed, &[&class.to_le_bytes()]).shuffle(&mut indices);
+			sorted.append(&mut indices);
+		}
+		let workers = workers as usize;
+		let cut = |worker: usize| worker * sorted.len() / workers;
+		let part = |worker: usize| {
+			let mut part = sorted[cut(worker)..cut(worker + 1)].to_vec();
+			part.sort_unstable();
+			part
+		};
+		Ok((0..workers).map(part).collect())
+	}
+
+	/// A long tail: of the classes that there are samples of, in ascending order, number *k* (from 0) keeps a share of
+	/// `share`^*k* of its samples, rounded down but at least one (Karimireddy, He & Jaggi 2022 take 0.5 on MNIST). Which,
+	/// `seed` decides; the rest keep their order.
+	///
+	/// # Errors
+	/// When `share` is not more than 0 and at most 1.
+	pub fn long_tail(&self, share: f64, seed: u64) -> Result<Dataset, PartitionError> {
+		if !(share > 0.0 && share <= 1.0) {
+			return Err(PartitionError::LongTail(share));
+		}
+		let (mut kept, mut part) = (Vec::new(), 1.0);
+		for (class, mut indices) in self.by_class() {
+			Stream::new("long tail", seed, &[&class.to_le_bytes()]).shuffle(&mut indices);
+			let count = ((indices.len() as f64 * part) as usize).max(1);
+			kept.extend_from_slice(&indices[..count]);
+			part *= share;
+		}
+		kept.sort_unstable();
+		Ok(self.select(&kept)?)
+	}
+
+	fn enough_for(&self, workers: u32) -> Result<(), PartitionError> {
+		if workers == 0 {
+			return Err(PartitionError::Index { index: 0, workers });
+		}
+		if self.samples() / MIN_PARTITION_SAMPLES < workers as usize {
+			return Err(PartitionError::TooFewSamples { samples: self.samples(), workers });
+		}
+		Ok(())
 	}
 
 	fn dirichlet_parts(&self, workers: usize, alpha: f64, seed: u64) -> Vec<Vec<u32>> {
@@ -215,6 +267,39 @@ mod tests {
 		let sizes: Vec<usize> =
 			digits().partition_indices(7, None, 3).unwrap().iter().map(Vec::len).collect();
 		assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
+	}
+
+	#[test]
+	fn sorted_parts_have_hardly_more_than_their_share_of_classes() {
+		let data = digits();
+		let parts = data.sorted_indices(5, 1).unwrap();
+		let sizes: Vec<usize> = parts.iter().map(Vec::len).collect();
+		assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
+		for (worker, part) in parts.iter().enumerate() {
+			let counts = data.select(part).unwrap().class_counts();
+			let classes: Vec<usize> = (0..counts.len()).filter(|c| counts[*c] > 0).collect();
+			assert!(classes.len() <= 4 && classes[0].abs_diff(2 * worker) <= 1, "{worker}: {classes:?}");
+		}
+		let mut all = parts.concat();
+		all.sort_unstable();
+		assert!(all.into_iter().eq(0..data.samples() as u32));
+		assert_ne!(parts, data.sorted_indices(5, 2).unwrap());
+		assert!(matches!(data.sorted_indices(0, 1), Err(PartitionError::Index { .. })));
+		assert!(matches!(data.sorted_indices(1000, 1), Err(PartitionError::TooFewSamples { .. })));
+	}
+
+	#[test]
+	fn long_tail_keeps_a_power_of_the_share_of_each_class() {
+		let data =
+			Dataset::new(vec![1], (0..300).map(|i| i as f32).collect(), (0..300).map(|i| i % 3).collect());
+		let data = data.unwrap();
+		assert_eq!(data.long_tail(0.5, 1).unwrap().class_counts(), [100, 50, 25]);
+		assert_eq!(data.long_tail(0.001, 1).unwrap().class_counts(), [100, 1, 1]);
+		assert_eq!(data.long_tail(1.0, 1).unwrap(), data);
+		assert_ne!(data.long_tail(0.5, 1).unwrap(), data.long_tail(0.5, 2).unwrap());
+		for share in [0.0, -0.5, 1.01, f64::NAN] {
+			assert!(matches!(data.long_tail(share, 1), Err(PartitionError::LongTail(_))));
+		}
 	}
 
 	#[test]

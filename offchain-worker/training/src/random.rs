@@ -10,7 +10,7 @@ use rand_core::{RngCore, SeedableRng};
 const STREAM_DOMAIN: &str = "cairn 2026-11 training random stream v1";
 
 /// One stream of random numbers.
-pub(crate) struct Stream(ChaCha20Rng);
+pub struct Stream(ChaCha20Rng);
 
 impl Stream {
 	/// The stream for a purpose. Streams that differ in purpose, seed or any part are independent: each has its own
@@ -25,8 +25,11 @@ impl Stream {
 		Self(ChaCha20Rng::from_seed(*hasher.finalize().as_bytes()))
 	}
 
-	/// Uniform in `0 .. n`, without bias (Lemire 2019). `n` must not be 0.
-	fn below(&mut self, n: u32) -> u32 {
+	/// Uniform in `0 .. n`, without bias (Lemire 2019).
+	///
+	/// # Panics
+	/// When `n` is 0.
+	pub fn below(&mut self, n: u32) -> u32 {
 		let n = u64::from(n);
 		let threshold = (1u64 << 32) % n;
 		loop {
@@ -44,18 +47,23 @@ impl Stream {
 		}
 	}
 
+	/// The next 64 bits.
+	pub fn word(&mut self) -> u64 {
+		self.0.next_u64()
+	}
+
 	/// Uniform in [-1, 1), a multiple of 2^-23.
 	pub fn signed_unit(&mut self) -> f32 {
 		(self.0.next_u32() >> 8) as f32 * (1.0 / 8_388_608.0) - 1.0
 	}
 
 	/// Uniform in (0, 1), never either end: an odd multiple of 2^-53.
-	fn open_unit(&mut self) -> f64 {
+	pub fn open_unit(&mut self) -> f64 {
 		((self.0.next_u64() >> 12) as f64 + 0.5) * (1.0 / 4_503_599_627_370_496.0)
 	}
 
 	/// Standard normal (Marsaglia's polar method; the second variate is not kept).
-	fn normal(&mut self) -> f64 {
+	pub fn normal(&mut self) -> f64 {
 		loop {
 			let (x, y) = (2.0 * self.open_unit() - 1.0, 2.0 * self.open_unit() - 1.0);
 			let s = x * x + y * y;

@@ -4,7 +4,7 @@ use crate::{
 	config::TrainingConfig,
 	dataset::Dataset,
 	model,
-	optimiser::State,
+	optimiser::{duplicate, State},
 	random::Stream,
 	torch::{self, Device},
 };
@@ -68,6 +68,12 @@ pub enum TrainingError {
 	/// The configuration's values are not possible.
 	#[error(transparent)]
 	Config(#[from] crate::ConfigError),
+	/// Worker momentum was asked for where there is nothing to keep it in.
+	#[error(
+		"the training configuration has `keep_momentum`, but this round is trained by itself and would start from \
+		 none: use a release whose workers keep their momentum (`LocalTrainer`), or a configuration without it"
+	)]
+	ForgottenMomentum,
 	/// The weights lack a tensor.
 	#[error("the weights have no tensor `{name}`: they belong to another training configuration")]
 	MissingTensor {
@@ -189,14 +195,17 @@ impl Batches {
 	}
 }
 
-/// Takes local steps from the base weights on the data, minimising the mean cross entropy of each batch.
+/// Takes local steps from the base weights on the data, minimising the mean cross entropy of each batch, plus the
+/// proximal term where the configuration has one.
 ///
-/// After each step, `progress` is called with the number of the step (from 1) and the loss of its batch; when it
-/// breaks, training stops. On the processor and with one thread (see [`crate::set_threads`]), the same arguments give
-/// the same bits on the same host and build of libtorch.
+/// After each step, `progress` is called with the number of the step (from 1) and the loss of its batch (cross entropy
+/// alone); when it breaks, training stops. On the processor and with one thread (see [`crate::set_threads`]), the same
+/// arguments give the same bits on the same host and build of libtorch.
+///
+/// This is one round by itself: momenta start at zero. Who trains round after round uses a [`LocalTrainer`].
 ///
 /// # Errors
-/// When the device is absent, when weights or data do not fit the configuration, when training diverges, when
+/// When the configuration has momenta go on from round to round, the device is absent, when weights or data do not fit the configuration, when training diverges, when
 /// `progress` stops it, or when libtorch refuses an operation.
 pub fn train(
 	config: &TrainingConfig,
@@ -205,58 +214,123 @@ pub fn train(
 	run: &LocalRun,
 	progress: &mut dyn FnMut(u32, f32) -> ControlFlow<()>,
 ) -> Result<Trained, TrainingError> {
-	config.validate()?;
-	if run.local_steps == 0 {
-		return Err(TrainingError::NoSteps);
+	if config.keep_momentum {
+		return Err(TrainingError::ForgottenMomentum);
 	}
-	let device = torch::prepare(run.device)?;
-	let (features, labels) = torch::load_data(config, data, device)?;
-	let mut parameters = torch::load_weights(config, base, device)?;
-	for parameter in &mut parameters {
-		*parameter = parameter.f_set_requires_grad(true)?;
-	}
-	let mut optimiser = State::new(&config.optimiser, &parameters)?;
-	let mut batches = Batches::new(data.samples(), config.batch_size as usize, run.seed);
-	let pass = data.samples().div_ceil(batches.size);
-	let last_pass = (run.local_steps as usize).saturating_sub(pass);
-	let mut sum = 0f64;
+	LocalTrainer::new(config, data, run.device)?.round(base, run.seed, run.local_steps, progress)
+}
 
-	for step in 1..=run.local_steps {
-		let batch = batches.next_batch();
-		let indices = torch::tensor(&batch, &[batch.len() as i64], device)?;
-		let logits = torch::forward(config, &parameters, &features.f_index_select(0, &indices)?)?;
-		let loss = torch::mean_loss(&logits, &labels.f_index_select(0, &indices)?)?;
-		let value = loss.f_double_value(&[])?;
-		if !value.is_finite() {
-			return Err(TrainingError::Diverged { step, of: run.local_steps, loss: value });
-		}
-		let gradients = tch::Tensor::f_run_backward(&[loss], &parameters, false, false)?;
-		tch::no_grad(|| optimiser.step(&mut parameters, &gradients, step))?;
-		if step as usize > last_pass {
-			sum += value;
-		}
-		if progress(step, value as f32).is_break() {
-			return Err(TrainingError::Stopped { step });
-		}
+/// A worker that trains round after round on the same data: it keeps them on the device, and its momenta where the
+/// configuration says so ([`TrainingConfig::keep_momentum`]).
+pub struct LocalTrainer {
+	config: TrainingConfig,
+	device: Device,
+	features: tch::Tensor,
+	labels: tch::Tensor,
+	samples: usize,
+	/// The optimiser's state after the last round and the steps that it has taken, where it is kept.
+	kept: Option<(State, u32)>,
+}
+
+impl LocalTrainer {
+	/// A worker that has not trained yet.
+	///
+	/// # Errors
+	/// When the configuration is not possible, the device is absent, or the data do not fit the configuration.
+	pub fn new(config: &TrainingConfig, data: &Dataset, device: Device) -> Result<Self, TrainingError> {
+		config.validate()?;
+		let (features, labels) = torch::load_data(config, data, torch::prepare(device)?)?;
+		let samples = data.samples();
+		Ok(Self { config: config.clone(), device, features, labels, samples, kept: None })
 	}
 
-	let mut update = Vec::with_capacity(parameters.len());
-	for (parameter, trained) in model::parameters(config).into_iter().zip(&parameters) {
-		let missing = || TrainingError::MissingTensor { name: parameter.name.clone() };
-		let from = base.get(&parameter.name).ok_or_else(missing)?;
-		let data: Vec<f32> = from.data.iter().zip(torch::values(trained)?).map(|(b, t)| b - t).collect();
-		if !data.iter().all(|v| v.is_finite()) {
-			return Err(TrainingError::DivergedWeights { step: run.local_steps, name: parameter.name });
-		}
-		update.push(Tensor { name: parameter.name, shape: parameter.shape, data });
+	/// How many samples it trains on.
+	pub fn samples(&self) -> usize {
+		self.samples
 	}
-	update.sort_by(|a, b| a.name.cmp(&b.name));
-	Ok(Trained {
-		update,
-		samples: data.samples() as u32,
-		local_steps: run.local_steps,
-		loss: (sum / (run.local_steps as usize - last_pass) as f64) as f32,
-	})
+
+	/// One round, as [`train`] does it. Batches are drawn anew in every round, in an order that `seed` decides.
+	///
+	/// A round that fails, by `progress` too, leaves no trace: kept momenta are those of the last round that did not.
+	///
+	/// # Errors
+	/// As [`train`].
+	pub fn round(
+		&mut self,
+		base: &TensorFile,
+		seed: u64,
+		local_steps: u32,
+		progress: &mut dyn FnMut(u32, f32) -> ControlFlow<()>,
+	) -> Result<Trained, TrainingError> {
+		if local_steps == 0 {
+			return Err(TrainingError::NoSteps);
+		}
+		let config = &self.config;
+		let device = torch::prepare(self.device)?;
+		let mut parameters = torch::load_weights(config, base, device)?;
+		// The proximal term pulls towards these.
+		let anchors = if config.proximal > 0.0 {
+			parameters.iter().map(duplicate).collect::<Result<Vec<_>, _>>()?
+		} else {
+			Vec::new()
+		};
+		for parameter in &mut parameters {
+			*parameter = parameter.f_set_requires_grad(true)?;
+		}
+		let (mut optimiser, before) = match &self.kept {
+			Some((state, steps)) => (state.copy()?, *steps),
+			None => (State::new(&config.optimiser, &parameters)?, 0),
+		};
+		let mut batches = Batches::new(self.samples, config.batch_size as usize, seed);
+		let pass = self.samples.div_ceil(batches.size);
+		let last_pass = (local_steps as usize).saturating_sub(pass);
+		let mut sum = 0f64;
+
+		for step in 1..=local_steps {
+			let batch = batches.next_batch();
+			let indices = torch::tensor(&batch, &[batch.len() as i64], device)?;
+			let logits = torch::forward(config, &parameters, &self.features.f_index_select(0, &indices)?)?;
+			let loss = torch::mean_loss(&logits, &self.labels.f_index_select(0, &indices)?)?;
+			let value = loss.f_double_value(&[])?;
+			if !value.is_finite() {
+				return Err(TrainingError::Diverged { step, of: local_steps, loss: value });
+			}
+			let mut gradients = tch::Tensor::f_run_backward(&[loss], &parameters, false, false)?;
+			tch::no_grad(|| {
+				for ((gradient, parameter), anchor) in gradients.iter_mut().zip(&parameters).zip(&anchors) {
+					*gradient = gradient.f_add(&parameter.f_sub(anchor)?.f_mul_scalar(config.proximal)?)?;
+				}
+				optimiser.step(&mut parameters, &gradients, before.saturating_add(step))
+			})?;
+			if step as usize > last_pass {
+				sum += value;
+			}
+			if progress(step, value as f32).is_break() {
+				return Err(TrainingError::Stopped { step });
+			}
+		}
+
+		let mut update = Vec::with_capacity(parameters.len());
+		for (parameter, trained) in model::parameters(config).into_iter().zip(&parameters) {
+			let missing = || TrainingError::MissingTensor { name: parameter.name.clone() };
+			let from = base.get(&parameter.name).ok_or_else(missing)?;
+			let data: Vec<f32> = from.data.iter().zip(torch::values(trained)?).map(|(b, t)| b - t).collect();
+			if !data.iter().all(|v| v.is_finite()) {
+				return Err(TrainingError::DivergedWeights { step: local_steps, name: parameter.name });
+			}
+			update.push(Tensor { name: parameter.name, shape: parameter.shape, data });
+		}
+		update.sort_by(|a, b| a.name.cmp(&b.name));
+		if config.keep_momentum {
+			self.kept = Some((optimiser, before.saturating_add(local_steps)));
+		}
+		Ok(Trained {
+			update,
+			samples: self.samples as u32,
+			local_steps,
+			loss: (sum / (local_steps as usize - last_pass) as f64) as f32,
+		})
+	}
 }
 
 /// Measures weights on a data set.
@@ -270,30 +344,57 @@ pub fn evaluate(
 	data: &Dataset,
 	device: Device,
 ) -> Result<Evaluation, TrainingError> {
-	config.validate()?;
-	let device = torch::prepare(device)?;
-	let (features, labels) = torch::load_data(config, data, device)?;
-	let parameters = torch::load_weights(config, weights, device)?;
-	let samples = data.samples() as i64;
-	let (mut loss, mut correct) = (0f64, 0i64);
-	tch::no_grad(|| {
-		for from in (0..samples).step_by(EVALUATION_BATCH as usize) {
-			let len = EVALUATION_BATCH.min(samples - from);
-			let expected = labels.f_narrow(0, from, len)?;
-			let logits = torch::forward(config, &parameters, &features.f_narrow(0, from, len)?)?;
-			// In double precision, so that the loss of well-trained weights keeps its digits.
-			let logits = logits.f_to_kind(Kind::Double)?;
-			loss += torch::mean_loss(&logits, &expected)?.f_double_value(&[])? * len as f64;
-			let hits = logits.f_argmax(1, false)?.f_eq_tensor(&expected)?;
-			correct += hits.f_sum(Kind::Int64)?.f_int64_value(&[])?;
-		}
-		Ok::<_, TchError>(())
-	})?;
-	Ok(Evaluation {
-		loss: loss / samples as f64,
-		accuracy: correct as f64 / samples as f64,
-		samples: data.samples(),
-	})
+	Evaluator::new(config, data, device)?.measure(weights)
+}
+
+/// Measures one set of weights after another on the same data, which it keeps on the device.
+pub struct Evaluator {
+	config: TrainingConfig,
+	device: Device,
+	features: tch::Tensor,
+	labels: tch::Tensor,
+	samples: usize,
+}
+
+impl Evaluator {
+	/// With the data to measure on.
+	///
+	/// # Errors
+	/// When the configuration is not possible, the device is absent, or the data do not fit the configuration.
+	pub fn new(config: &TrainingConfig, data: &Dataset, device: Device) -> Result<Self, TrainingError> {
+		config.validate()?;
+		let (features, labels) = torch::load_data(config, data, torch::prepare(device)?)?;
+		Ok(Self { config: config.clone(), device, features, labels, samples: data.samples() })
+	}
+
+	/// Measures weights.
+	///
+	/// # Errors
+	/// When they do not fit the configuration, or when libtorch refuses an operation.
+	pub fn measure(&self, weights: &TensorFile) -> Result<Evaluation, TrainingError> {
+		let parameters = torch::load_weights(&self.config, weights, torch::prepare(self.device)?)?;
+		let samples = self.samples as i64;
+		let (mut loss, mut correct) = (0f64, 0i64);
+		tch::no_grad(|| {
+			for from in (0..samples).step_by(EVALUATION_BATCH as usize) {
+				let len = EVALUATION_BATCH.min(samples - from);
+				let expected = self.labels.f_narrow(0, from, len)?;
+				let logits =
+					torch::forward(&self.config, &parameters, &self.features.f_narrow(0, from, len)?)?;
+				// In double precision, so that the loss of well-trained weights keeps its digits.
+				let logits = logits.f_to_kind(Kind::Double)?;
+				loss += torch::mean_loss(&logits, &expected)?.f_double_value(&[])? * len as f64;
+				let hits = logits.f_argmax(1, false)?.f_eq_tensor(&expected)?;
+				correct += hits.f_sum(Kind::Int64)?.f_int64_value(&[])?;
+			}
+			Ok::<_, TchError>(())
+		})?;
+		Ok(Evaluation {
+			loss: loss / samples as f64,
+			accuracy: correct as f64 / samples as f64,
+			samples: self.samples,
+		})
+	}
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use cairn_artifacts::{Tensor, TensorFile};
 use cairn_training::{
 	evaluate, genesis_weights, load, plain_steps, train, Activation, DataSource, Dataset, Device, LocalRun,
-	ModelSpec, Optimiser, Splits, TrainingConfig, TrainingError, DIGITS_CNN, DIGITS_MLP,
+	LocalTrainer, ModelSpec, Optimiser, Splits, TrainingConfig, TrainingError, DIGITS_CNN, DIGITS_MLP,
 };
 use std::ops::ControlFlow;
 
@@ -268,4 +268,86 @@ fn plain_steps_learn_as_well() {
 		let many = plain_steps(&config, &data, 150, 1).unwrap();
 		assert!(many.loss < few.loss / 2.0, "{few:?} {many:?}");
 	}
+}
+
+/// Softmax regression on one feature and two classes from weights of zero: every number of a step can be had by hand.
+fn by_hand(momentum: f64, proximal: f64, keep_momentum: bool) -> (TrainingConfig, Dataset) {
+	let config = TrainingConfig {
+		input: vec![1],
+		classes: 2,
+		batch_size: 1,
+		genesis_seed: 1,
+		model: ModelSpec::Mlp { hidden: vec![], activation: Activation::Relu },
+		optimiser: Optimiser::Sgd { learning_rate: 1.0, momentum, weight_decay: 0.0 },
+		proximal,
+		keep_momentum,
+		..mlp()
+	};
+	(config, Dataset::new(vec![1], vec![1.0], vec![0]).unwrap())
+}
+
+fn weight(update: &[Tensor], name: &str) -> f64 {
+	f64::from(update.iter().find(|t| t.name == name).unwrap().data[0])
+}
+
+fn zeros(config: &TrainingConfig) -> TensorFile {
+	changed(&genesis_weights(config), "dense.0.weight", |t| t.data = vec![0.0, 0.0])
+}
+
+#[test]
+fn proximal_term_pulls_towards_the_base_by_the_formula() {
+	// Weight and bias of a class are alike from zeros on, both called w here: logits are (2w, -2w).
+	let (mu, sigma) = (0.25, |x: f64| 1.0 / (1.0 + (-x).exp()));
+	let first = 1.0 - sigma(0.0);
+	let second = 1.0 - sigma(4.0 * first) - mu * first;
+	let (config, data) = by_hand(0.0, mu, false);
+	let run = LocalRun { seed: 1, local_steps: 2, device: Device::Cpu };
+	let base = zeros(&config);
+	let moved = -weight(&train(&config, &base, &data, &run, &mut go_on).unwrap().update, "dense.0.weight");
+	assert!((moved - (first + second)).abs() < 1e-6, "{moved} {first} {second}");
+	let (without, _) = by_hand(0.0, 0.0, false);
+	let further = -weight(&train(&without, &base, &data, &run, &mut go_on).unwrap().update, "dense.0.weight");
+	assert!((further - moved - mu * first).abs() < 1e-6, "{further} {moved}");
+	// The first step starts at the base, where the term is nothing: one step is the same with and without it.
+	let one = LocalRun { local_steps: 1, ..run };
+	assert_eq!(
+		train(&config, &base, &data, &one, &mut go_on).unwrap().update,
+		train(&without, &base, &data, &one, &mut go_on).unwrap().update
+	);
+}
+
+#[test]
+fn kept_momentum_goes_on_in_the_next_round_and_starts_again_otherwise() {
+	for (keep, expected) in [(true, 0.9 * 0.5 + 0.5), (false, 0.5)] {
+		let (config, data) = by_hand(0.9, 0.0, keep);
+		let base = zeros(&config);
+		let mut worker = LocalTrainer::new(&config, &data, Device::Cpu).unwrap();
+		let mut round = || -weight(&worker.round(&base, 1, 1, &mut go_on).unwrap().update, "dense.0.weight");
+		let (first, second) = (round(), round());
+		// The same base twice, so the same gradient of 1 - σ(0) twice.
+		assert!((first - 0.5).abs() < 1e-6 && (second - expected).abs() < 1e-6, "{keep}: {first} {second}");
+	}
+}
+
+#[test]
+fn round_by_itself_is_refused_when_momentum_should_go_on() {
+	let (config, data) = by_hand(0.9, 0.0, true);
+	let run = LocalRun { local_steps: 1, ..RUN };
+	let error = train(&config, &zeros(&config), &data, &run, &mut go_on).unwrap_err();
+	assert!(matches!(&error, TrainingError::ForgottenMomentum), "{error}");
+}
+
+#[test]
+fn round_that_is_stopped_leaves_the_kept_momentum_as_it_was() {
+	let (config, data) = by_hand(0.9, 0.0, true);
+	let base = zeros(&config);
+	let updates = |stop: bool| {
+		let mut worker = LocalTrainer::new(&config, &data, Device::Cpu).unwrap();
+		worker.round(&base, 1, 1, &mut go_on).unwrap();
+		if stop {
+			worker.round(&base, 2, 3, &mut |_, _| ControlFlow::Break(())).unwrap_err();
+		}
+		worker.round(&base, 3, 1, &mut go_on).unwrap().update
+	};
+	assert_eq!(updates(true), updates(false));
 }

@@ -10,7 +10,10 @@ use cairn_primitives::{
 	AggregationRule, DeviceClass, EnergySource, ProgrammeId, SiteId, H256,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{num::NonZeroU16, path::PathBuf};
+use std::{
+	num::{NonZeroU16, NonZeroUsize},
+	path::PathBuf,
+};
 
 /// A Cairn worker: trains models on this machine's data and agrees with others on the result. Data never leaves the
 /// machine; only model updates do, and each is recorded on chain with who made it, from what, on which device.
@@ -92,6 +95,8 @@ pub enum Command {
 	Evaluate(EvaluateArgs),
 	/// Time a configuration's local steps in plain libtorch, to compare a round with
 	BenchPlain(BenchArgs),
+	/// Try out rules of aggregation against attacks, with the real training and aggregation but without a chain
+	Simulate(SimulateArgs),
 }
 
 /// Keys.
@@ -523,6 +528,33 @@ pub struct BenchArgs {
 	/// Threads [default: 1]
 	#[arg(long, value_name = "N", env = "CAIRN_THREADS")]
 	pub threads: Option<NonZeroU16>,
+}
+
+/// Simulation.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  What it would take:      cairn-worker simulate offchain-worker/simulator/configs/digits.toml --check
+  Table, figures, plots:   cairn-worker simulate offchain-worker/simulator/configs/digits.toml --out results
+
+The configuration names model, data, workers, methods and attacks; docs/choosing-a-policy.md walks through one. The same
+configuration and seeds give the same results, bit for bit, on the same machine. Ctrl-C keeps what is done.")]
+pub struct SimulateArgs {
+	/// The configuration
+	#[arg(value_name = "CONFIG.toml")]
+	pub config: PathBuf,
+	/// Folder to write the results to
+	#[arg(long, value_name = "DIR", required_unless_present = "check")]
+	pub out: Option<PathBuf>,
+	/// Write into the folder even if there is something in it
+	#[arg(long)]
+	pub overwrite: bool,
+	/// Only check configuration, data and methods, and show how long it takes and how much memory
+	#[arg(long)]
+	pub check: bool,
+	/// Runs to do at the same time; changes nothing but the time [default: one per core]
+	#[arg(long, value_name = "N")]
+	pub jobs: Option<NonZeroUsize>,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod keys;
 mod programme;
 mod register;
 mod run;
+mod simulate;
 mod status;
 
 use crate::{
@@ -142,6 +143,7 @@ async fn dispatch(app: &App, command: Command) -> Result<(), CliError> {
 		Command::Artifacts(command) => artifacts::run(app, command),
 		Command::Evaluate(args) => data::evaluate(app, args),
 		Command::BenchPlain(args) => data::bench_plain(app, &args),
+		Command::Simulate(args) => simulate::run(app, args).await,
 	}
 }
 
