@@ -2,10 +2,12 @@
 
 pub mod config;
 mod format;
+mod space;
 mod store;
 
 pub use cairn_primitives::{artifact_hash, envelope::Metadata, ArtifactHash};
 pub use format::{
 	FormatError, Tensor, TensorFile, MAX_DIMENSIONS, MAX_HEADER_BYTES, MAX_NAME_BYTES, MAX_TENSORS,
 };
+pub use space::Space;
 pub use store::{Store, StoreError, Writer};
