@@ -3,6 +3,7 @@
 pub mod config;
 mod format;
 mod mapped;
+mod space;
 mod store;
 
 pub use cairn_primitives::{artifact_hash, envelope::Metadata, ArtifactHash};
@@ -11,4 +12,5 @@ pub use format::{
 	MAX_NAME_BYTES, MAX_TENSORS,
 };
 pub use mapped::MappedFile;
+pub use space::Space;
 pub use store::{Store, StoreError, Writer};

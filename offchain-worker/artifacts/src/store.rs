@@ -25,6 +25,9 @@ const QUARANTINE: &str = "quarantine";
 const LOCK: &str = "lock";
 /// Prefix of files under way, so that nothing else in the folder is ever cleaned away.
 const TEMPORARY_PREFIX: &str = "put-";
+/// What the name of an artifact's hash tree has more than the artifact's. No hexadecimal digit, so that
+/// [`Store::list`] passes it over.
+const OUTBOARD_SUFFIX: &str = ".outboard";
 /// Bytes read at once when a file is copied or checked.
 const CHUNK: usize = 1024 * 1024;
 
@@ -94,7 +97,9 @@ impl StoreError {
 	pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
 		let path = path.to_owned();
 		move |source| match source.kind() {
-			ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::NoSpace { path, source },
+			ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+				Self::NoSpace { path, source }
+			},
 			_ => Self::Io { action, path, source },
 		}
 	}
@@ -162,6 +167,14 @@ impl Store {
 	pub fn path(&self, hash: &ArtifactHash) -> PathBuf {
 		let name = hex::encode(hash.as_bytes());
 		self.root().join(&name[..2]).join(&name[2..])
+	}
+
+	/// Where the artifact's hash tree is kept, once somebody has asked for it: beside the artifact, so that the two
+	/// come and go together. Its form is the business of who writes it; whether it is right shows against the name.
+	pub fn outboard_path(&self, hash: &ArtifactHash) -> PathBuf {
+		let mut path = self.path(hash).into_os_string();
+		path.push(OUTBOARD_SUFFIX);
+		path.into()
 	}
 
 	/// Whether there is a file of this name. Whether it is intact shows when it is read.
@@ -333,11 +346,82 @@ impl Store {
 		let _lock = self.lock()?;
 		match fs::remove_file(&path) {
 			Ok(()) => {
+				self.remove_outboard(hash)?;
 				sync_folder(self.shard(&path))?;
 				Ok(true)
 			},
 			Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
 			Err(e) => Err(StoreError::io("removing", &path)(e)),
+		}
+	}
+
+	/// Makes a file of this file system an artifact, durably, by renaming it. The caller has checked every byte of it
+	/// against the artifact's tree; it is not read again. When the artifact is there already, the file is removed.
+	///
+	/// # Errors
+	/// When it could not be; then the file stays where it is.
+	pub fn adopt_verified(&self, hash: &ArtifactHash, file: &Path) -> Result<()> {
+		self.writable()?;
+		let opened = File::open(file).map_err(StoreError::io("opening", file))?;
+		self.install(hash, &opened, file, |to| fs::rename(file, to))?;
+		// Nobody else gives out this name, so what is left is a second copy.
+		match fs::remove_file(file) {
+			Err(e) if e.kind() != ErrorKind::NotFound => Err(StoreError::io("removing", file)(e)),
+			_ => Ok(()),
+		}
+	}
+
+	/// Reads the artifact in pieces and checks it against its name. `None` when it is not there.
+	///
+	/// # Errors
+	/// As [`Store::get`]: a corrupt file is moved to `quarantine/`.
+	pub fn verify(&self, hash: &ArtifactHash) -> Result<Option<()>> {
+		if self.holds_intact(hash)? {
+			return Ok(Some(()));
+		}
+		let _lock = if self.0.read_only { None } else { Some(self.lock()?) };
+		let path = self.path(hash);
+		// Another process may have replaced or removed it before the lock was had.
+		let found = match hash_of(&path)? {
+			None => return Ok(None),
+			Some(found) if found == *hash => return Ok(Some(())),
+			Some(found) => found,
+		};
+		let quarantined = if self.0.read_only { None } else { self.quarantine(hash, &path).ok() };
+		Err(StoreError::Corrupt { hash: *hash, path, found, quarantined })
+	}
+
+	/// Removes hash trees whose artifact is gone: what a crash in the middle of [`Store::remove`] leaves.
+	///
+	/// # Errors
+	/// When the file system fails.
+	pub fn sweep_outboards(&self) -> Result<()> {
+		self.writable()?;
+		for (name, folder) in entries(self.root())? {
+			if name.len() != 2 || !is_hex(&name) || !folder.is_dir() {
+				continue;
+			}
+			for (rest, path) in entries(&folder)? {
+				let Some(artifact) = rest.strip_suffix(OUTBOARD_SUFFIX) else { continue };
+				if folder.join(artifact).exists() {
+					continue;
+				}
+				match fs::remove_file(&path) {
+					Err(e) if e.kind() != ErrorKind::NotFound => {
+						return Err(StoreError::io("removing", &path)(e))
+					},
+					_ => {},
+				}
+			}
+		}
+		Ok(())
+	}
+
+	fn remove_outboard(&self, hash: &ArtifactHash) -> Result<()> {
+		let path = self.outboard_path(hash);
+		match fs::remove_file(&path) {
+			Err(e) if e.kind() != ErrorKind::NotFound => Err(StoreError::io("removing", &path)(e)),
+			_ => Ok(()),
 		}
 	}
 
@@ -355,19 +439,46 @@ impl Store {
 	/// Whether the artifact is there, is what its name says, and will still be there after a power failure.
 	fn holds_intact(&self, hash: &ArtifactHash) -> Result<bool> {
 		let path = self.path(hash);
-		let mut file = match File::open(&path) {
-			Ok(file) => file,
-			Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
-			Err(e) => return Err(StoreError::io("opening", &path)(e)),
-		};
-		let mut hasher = blake3::Hasher::new();
-		io::copy(&mut file, &mut hasher).map_err(StoreError::io("reading", &path))?;
-		if hasher.finalize().as_bytes() != hash.as_fixed_bytes() {
+		if hash_of(&path)? != Some(*hash) {
 			return Ok(false);
 		}
 		// Another process may have renamed it into place and not have come to this yet.
-		sync_folder(self.shard(&path))?;
+		if !self.0.read_only {
+			sync_folder(self.shard(&path))?;
+		}
 		Ok(true)
+	}
+
+	/// Gives a complete file its name, durably: `rename` moves it there. Left undone when the artifact is there
+	/// already.
+	fn install(
+		&self,
+		hash: &ArtifactHash,
+		file: &File,
+		path: &Path,
+		rename: impl FnOnce(&Path) -> io::Result<()>,
+	) -> Result<()> {
+		if self.holds_intact(hash)? {
+			return Ok(());
+		}
+		// Contents before name: after a power failure a name never stands for half a file.
+		file.sync_all().map_err(StoreError::io("syncing", path))?;
+		let to = self.path(hash);
+		let shard = self.shard(&to);
+		match fs::create_dir(shard) {
+			Ok(()) => sync_folder(self.root())?,
+			Err(e) if e.kind() == ErrorKind::AlreadyExists => {},
+			Err(e) => return Err(StoreError::io("making", shard)(e)),
+		}
+		let _lock = self.lock()?;
+		if to.exists() {
+			if self.holds_intact(hash)? {
+				return Ok(());
+			}
+			self.quarantine(hash, &to)?;
+		}
+		rename(&to).map_err(StoreError::io("renaming to", &to))?;
+		sync_folder(shard)
 	}
 
 	/// Waits for the right to give and take names in this store.
@@ -397,6 +508,7 @@ impl Store {
 			.find(|to| !to.exists())
 			.expect("a folder cannot hold 2^32 copies of one artifact; qed");
 		fs::rename(path, &to).map_err(StoreError::io("moving to quarantine", path))?;
+		self.remove_outboard(hash)?;
 		sync_folder(&folder)?;
 		sync_folder(self.shard(path))?;
 		Ok(to)
@@ -484,27 +596,8 @@ impl Writer {
 
 	fn publish(self, hash: &ArtifactHash) -> Result<()> {
 		let Self { store, file, path, .. } = self;
-		if store.holds_intact(hash)? {
-			return Ok(());
-		}
-		// Contents before name: after a power failure a name never stands for half a file.
-		file.sync_all().map_err(StoreError::io("syncing", &path))?;
-		let to = store.path(hash);
-		let shard = store.shard(&to);
-		match fs::create_dir(shard) {
-			Ok(()) => sync_folder(store.root())?,
-			Err(e) if e.kind() == ErrorKind::AlreadyExists => {},
-			Err(e) => return Err(StoreError::io("making", shard)(e)),
-		}
-		let _lock = store.lock()?;
-		if to.exists() {
-			if store.holds_intact(hash)? {
-				return Ok(());
-			}
-			store.quarantine(hash, &to)?;
-		}
-		path.persist(&to).map_err(|e| StoreError::io("renaming to", &to)(e.error))?;
-		sync_folder(shard)
+		let from = path.to_path_buf();
+		store.install(hash, &file, &from, |to| path.persist(to).map_err(|e| e.error))
 	}
 }
 
@@ -515,6 +608,18 @@ fn try_lock(file: File, path: &Path) -> Result<Option<Flock<File>>> {
 		Err((_, Errno::EWOULDBLOCK)) => Ok(None),
 		Err((_, e)) => Err(StoreError::io("locking", path)(e.into())),
 	}
+}
+
+/// What a file hashes to, read in pieces; `None` when there is none.
+fn hash_of(path: &Path) -> Result<Option<ArtifactHash>> {
+	let mut file = match File::open(path) {
+		Ok(file) => file,
+		Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+		Err(e) => return Err(StoreError::io("opening", path)(e)),
+	};
+	let mut hasher = blake3::Hasher::new();
+	hasher.update_reader(&mut file).map_err(StoreError::io("reading", path))?;
+	Ok(Some(H256(*hasher.finalize().as_bytes())))
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -1,6 +1,9 @@
 //! Configuration, and what can be wrong with it.
 
-use crate::{identity::Keypair, protocol::MAX_CHUNK};
+use crate::{
+	identity::Keypair,
+	protocol::{BLOCK, MAX_CHUNK},
+};
 use cairn_primitives::H256;
 use libp2p::{multiaddr::Protocol, Multiaddr, PeerId};
 use std::{
@@ -43,15 +46,24 @@ impl NetworkConfig {
 	}
 }
 
-/// Limits and times of a node. The defaults suit a worker with models up to some hundred MiB.
+/// Limits and times of a node. The defaults suit a worker with models up to some GiB.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Limits {
-	/// The largest artifact that is fetched, bytes. It is read into memory once, when it is complete. Default 1 GiB.
+	/// The largest artifact that is fetched, bytes. Default 16 GiB.
 	pub max_artifact_len: u64,
-	/// Bytes asked for at once, at most [`MAX_CHUNK`]. Default 1 MiB.
+	/// The most that the store's files may take on disk, bytes: what would exceed it is not fetched. `None`, the
+	/// default, leaves it at what the disk has.
+	pub disk_quota: Option<u64>,
+	/// What a fetch leaves free on the store's disk, bytes: journal and keys need some room, too. Default 256 MiB.
+	pub disk_reserve: u64,
+	/// Bytes asked for at once, a multiple of [`BLOCK`], at most [`MAX_CHUNK`]. Default 1 MiB.
 	pub chunk_len: u32,
-	/// Chunks asked for ahead of what has arrived, per transfer. Default 2.
+	/// Chunks asked of one peer ahead of what has arrived, per transfer. Default 6.
 	pub chunks_in_flight: usize,
+	/// Chunks asked for at once by all transfers together: they are held in memory. Default 32, so 32 MiB.
+	pub chunks_in_flight_total: usize,
+	/// The most peers that one artifact comes from at once. Default 4.
+	pub sources_per_transfer: usize,
 	/// How long a peer may take to answer with one chunk before the next holder is asked. Default 30 s.
 	pub chunk_timeout: Duration,
 	/// How long dialling and the handshakes may take. Default 10 s.
@@ -64,6 +76,12 @@ pub struct Limits {
 	pub serving_per_peer: usize,
 	/// The most chunks served at once in all; more are answered with "busy". Default 64, so 64 MiB of memory.
 	pub serving_total: usize,
+	/// The most bytes per second that one peer is given; its chunks wait. `None`, the default, for no limit.
+	pub serving_rate_per_peer: Option<u64>,
+	/// The most bytes that one peer is given within [`Limits::serving_window`]; more are refused. Default 256 GiB.
+	pub serving_per_window: u64,
+	/// The time after which a peer's bytes are counted anew. Default 1 hour.
+	pub serving_window: Duration,
 	/// Transfers that run at once; more wait. Default 8.
 	pub max_transfers: usize,
 	/// Artifacts that are being fetched or wait for it; more are refused. Default 4,096.
@@ -103,15 +121,22 @@ pub struct Limits {
 impl Default for Limits {
 	fn default() -> Self {
 		Self {
-			max_artifact_len: 1 << 30,
+			max_artifact_len: 16 << 30,
+			disk_quota: None,
+			disk_reserve: 256 << 20,
 			chunk_len: MAX_CHUNK,
-			chunks_in_flight: 2,
+			chunks_in_flight: 6,
+			chunks_in_flight_total: 32,
+			sources_per_transfer: 4,
 			chunk_timeout: Duration::from_secs(30),
 			dial_timeout: Duration::from_secs(10),
 			max_connections: 256,
 			max_connections_per_peer: 4,
 			serving_per_peer: 16,
 			serving_total: 64,
+			serving_rate_per_peer: None,
+			serving_per_window: 256 << 30,
+			serving_window: Duration::from_secs(3600),
 			max_transfers: 8,
 			max_fetches: 4096,
 			max_announced: 16_384,
@@ -139,6 +164,9 @@ impl Limits {
 		let positive = [
 			("max_artifact_len", self.max_artifact_len),
 			("chunks_in_flight", self.chunks_in_flight as u64),
+			("chunks_in_flight_total", self.chunks_in_flight_total as u64),
+			("sources_per_transfer", self.sources_per_transfer as u64),
+			("serving_rate_per_peer", self.serving_rate_per_peer.unwrap_or(1)),
 			("max_connections", self.max_connections.into()),
 			("max_connections_per_peer", self.max_connections_per_peer.into()),
 			("serving_per_peer", self.serving_per_peer as u64),
@@ -165,10 +193,22 @@ impl Limits {
 		if let Some(name) = zero {
 			return Err(StartError::Limit { name, problem: "is 0; it must be more".into() });
 		}
-		if self.chunk_len == 0 || self.chunk_len > MAX_CHUNK {
+		if self.chunk_len == 0 || self.chunk_len > MAX_CHUNK || self.chunk_len % BLOCK != 0 {
 			return Err(StartError::Limit {
 				name: "chunk_len",
-				problem: format!("is {}; it must be 1 to {MAX_CHUNK} bytes", self.chunk_len),
+				problem: format!(
+					"is {}; it must be a multiple of {BLOCK} bytes, at most {MAX_CHUNK}",
+					self.chunk_len
+				),
+			});
+		}
+		if self.serving_per_window < u64::from(MAX_CHUNK) {
+			return Err(StartError::Limit {
+				name: "serving_per_window",
+				problem: format!(
+					"is {}; it must be at least one chunk, {MAX_CHUNK} bytes",
+					self.serving_per_window
+				),
 			});
 		}
 		if self.backoff_max < self.backoff_min {
@@ -361,7 +401,10 @@ mod tests {
 			limits.check().expect_err("bad limits").to_string()
 		};
 		assert!(bad(|l| l.serving_total = 0).contains("serving_total"));
-		assert!(bad(|l| l.chunk_len = MAX_CHUNK + 1).contains("chunk_len"));
+		assert!(bad(|l| l.chunk_len = MAX_CHUNK + BLOCK).contains("chunk_len"));
+		assert!(bad(|l| l.chunk_len = BLOCK + 1).contains("chunk_len"));
+		assert!(bad(|l| l.serving_rate_per_peer = Some(0)).contains("serving_rate_per_peer"));
+		assert!(bad(|l| l.serving_per_window = 1).contains("serving_per_window"));
 		assert!(bad(|l| l.chunk_timeout = Duration::ZERO).contains("chunk_timeout"));
 		assert!(bad(|l| l.backoff_max = Duration::ZERO).contains("backoff_max"));
 	}

@@ -39,9 +39,9 @@ pub struct Counters {
 	pub bytes_in: u64,
 	/// Bytes written to TCP, everything included.
 	pub bytes_out: u64,
-	/// Bytes of artifacts received.
+	/// Bytes of artifacts received, with their proofs.
 	pub blob_bytes_in: u64,
-	/// Bytes of artifacts sent.
+	/// Bytes of artifacts sent, with their proofs.
 	pub blob_bytes_out: u64,
 	/// Peers connected and admitted at this moment.
 	pub connected_peers: u64,

@@ -3,28 +3,23 @@
 use crate::{
 	identity::{peer_id_of_network_key, InvalidNetworkKey},
 	node::{Command, Shared},
-	partial::{Outcome, Partial},
+	partial::{Claim, Partial},
 	protocol::{BlobRequest, BlobResponse, Refusal},
+	tree::{Bad, TakeError, Tree},
 };
-use cairn_artifacts::Store;
+use cairn_artifacts::{Store, StoreError};
 use cairn_primitives::ArtifactHash;
-use futures::{
-	stream::{FuturesOrdered, FuturesUnordered},
-	StreamExt,
-};
+use futures::{stream::FuturesUnordered, StreamExt};
 use libp2p::PeerId;
 use std::{
-	collections::{BTreeMap, BTreeSet, HashMap},
-	fmt,
+	collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+	fmt, io,
 	path::PathBuf,
-	sync::{
-		atomic::{AtomicBool, Ordering},
-		Arc, Mutex, MutexGuard, PoisonError, Weak,
-	},
+	sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 	time::Duration,
 };
 use tokio::{
-	sync::{mpsc, oneshot, watch, OwnedMutexGuard, Semaphore},
+	sync::{mpsc, oneshot, watch, OnceCell, Semaphore, SemaphorePermit},
 	time::{sleep, timeout},
 };
 
@@ -34,11 +29,15 @@ const PROVIDERS: usize = 32;
 /// How long holders of one kind may take to connect before those of the next kind are tried beside them.
 const HEAD_START: Duration = Duration::from_secs(2);
 
-/// How often a busy holder is asked again, without anything having come in between, before the next one's turn.
+/// How often a busy holder is asked again, without anything having come in between, before it is given up.
 const BUSY: u32 = 5;
 
+/// A chunk that was asked for is asked of a second peer, which has nothing else to do, after this part of the time that
+/// a peer has for it.
+const IMPATIENCE: u32 = 8;
+
 /// How a holder was found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Route {
 	/// The caller named it.
 	Preferred,
@@ -79,20 +78,9 @@ pub enum Problem {
 	/// It refused.
 	#[error("{0}")]
 	Refused(Refusal),
-	/// It says that the artifact is larger than this node takes.
-	#[error("says that it has {declared} bytes, more than the limit `max_artifact_len` of {max}")]
-	TooLarge {
-		/// What it says, bytes.
-		declared: u64,
-		/// The limit, bytes.
-		max: u64,
-	},
-	/// What it sent has another hash.
-	#[error("sent bytes with another hash; it is kept out for a while")]
+	/// What it sent is not what the hash stands for.
+	#[error("sent wrong bytes, or a wrong length; it is kept out for a while")]
 	WrongBytes,
-	/// What several peers sent together has another hash, and it is not known whose fault that is.
-	#[error("bytes from several peers do not fit together")]
-	Mixed,
 	/// It does not follow the protocol.
 	#[error("does not follow the protocol: {0}")]
 	Protocol(String),
@@ -157,9 +145,32 @@ pub enum FetchError {
 		/// Who was asked, and what went wrong.
 		sources: Vec<SourceReport>,
 	},
+	/// It is larger than this node takes.
+	#[error("artifact {hash:?} has {len} bytes, more than the limit `max_artifact_len` of {max}; it is not fetched")]
+	TooLarge {
+		/// The artifact.
+		hash: ArtifactHash,
+		/// Its proven length, bytes.
+		len: u64,
+		/// The limit, bytes.
+		max: u64,
+	},
+	/// There is no room for it.
+	#[error("artifact {hash:?} needs {need} more bytes in {}, {shortage}; then fetch it again: what has arrived is kept", folder.display())]
+	NoSpace {
+		/// The artifact.
+		hash: ArtifactHash,
+		/// The store's folder.
+		folder: PathBuf,
+		/// Bytes that it still takes.
+		need: u64,
+		/// What there is.
+		shortage: Shortage,
+	},
 	/// This machine could not keep it.
 	#[error(
-		"artifact {hash:?} was found but could not be stored: {message}; check the disk, then fetch it again"
+		"artifact {hash:?} was found but could not be stored: {message}; check the disk, then fetch it again: what has \
+		 arrived is kept"
 	)]
 	Local {
 		/// The artifact.
@@ -183,26 +194,92 @@ pub enum FetchError {
 	},
 }
 
-/// Where a fetched artifact came from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fetched {
-	/// It was in the store already.
-	AlreadyStored,
-	/// A peer gave it (the last bytes of it, when several did).
-	From {
-		/// The peer.
-		peer: PeerId,
-		/// How it was found.
-		route: Route,
+/// Why there is no room for an artifact, in bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Shortage {
+	/// The disk has not enough.
+	Disk {
+		/// What is free there.
+		free: u64,
+		/// What has to stay free: the limit `disk_reserve`.
+		reserve: u64,
+		/// What other transfers are going to take.
+		promised: u64,
+	},
+	/// The store would exceed its quota.
+	Quota {
+		/// The limit `disk_quota`.
+		quota: u64,
+		/// What the store takes already.
+		used: u64,
+		/// What other transfers are going to take.
+		promised: u64,
+	},
+	/// The system refused to write.
+	Refused {
+		/// What it said.
+		message: String,
+		/// What is free on the disk, if it tells.
+		free: Option<u64>,
 	},
 }
 
-/// Why a transfer from one peer did not end with the artifact in the store.
+impl fmt::Display for Shortage {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		match self {
+			Self::Disk { free, reserve, promised } => write!(
+				f,
+				"where {free} are free, {reserve} of which stay free and {promised} are promised to other transfers; free \
+				 some space there, or move the store to a larger disk"
+			),
+			Self::Quota { quota, used, promised } => write!(
+				f,
+				"which may take {quota} in all, takes {used} already and has promised {promised} to other transfers; raise \
+				 the quota, or remove artifacts that are no longer needed"
+			),
+			Self::Refused { message, free } => {
+				write!(f, "which could not be written ({message}; ")?;
+				match free {
+					Some(free) => write!(f, "{free} are free)")?,
+					None => f.write_str("it is not known how many are free)")?,
+				}
+				f.write_str("; free some space there, or lift this user's limit")
+			},
+		}
+	}
+}
+
+/// A peer that an artifact came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Source {
+	/// The peer.
+	pub peer: PeerId,
+	/// How it was found.
+	pub route: Route,
+	/// How many bytes of the artifact it gave, proofs not counted.
+	pub bytes: u64,
+}
+
+/// Where a fetched artifact came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fetched {
+	/// It was in the store already.
+	AlreadyStored,
+	/// Peers gave it.
+	From {
+		/// Who gave how much, by peer id. What was there from an earlier attempt is nobody's.
+		sources: Vec<Source>,
+		/// Who else was asked and did not do their part.
+		problems: Vec<SourceReport>,
+	},
+}
+
+/// Why a transfer from one peer did not end well.
 enum Failure {
 	/// The peer's doing: ask another.
 	Peer(Problem),
 	/// This machine's doing: another peer would not help.
-	Local(String),
+	Local(FetchError),
 	/// The node has stopped.
 	Stopped,
 }
@@ -233,8 +310,7 @@ impl Drop for Flight {
 struct Notes {
 	preferred: Mutex<Vec<[u8; 32]>>,
 	reports: Mutex<Vec<SourceReport>>,
-	/// Set once bytes of several peers did not fit together: from then on, nothing is mixed.
-	solo: AtomicBool,
+	given: Mutex<BTreeMap<PeerId, (Route, u64)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -264,11 +340,27 @@ impl Notes {
 			None => reports.push(SourceReport { peer, route, attempts: 1, problem }),
 		}
 	}
+
+	fn gave(&self, peer: PeerId, route: Route, bytes: u64) {
+		lock(&self.given).entry(peer).or_insert((route, 0)).1 += bytes;
+	}
+
+	fn fetched(&self) -> Fetched {
+		let source = |(peer, (route, bytes)): (&PeerId, &(Route, u64))| Source {
+			peer: *peer,
+			route: *route,
+			bytes: *bytes,
+		};
+		Fetched::From {
+			sources: lock(&self.given).iter().map(source).collect(),
+			problems: lock(&self.reports).clone(),
+		}
+	}
 }
 
-/// A place for an unfinished transfer. A file operation that was left behind by a fetch that nobody wanted any more
-/// still holds it, so that the next fetch of the same artifact waits for it.
-type Slot = Arc<tokio::sync::Mutex<Option<Partial>>>;
+/// The unfinished transfer of an artifact, as long as anybody is at it. A file operation that was left behind by a
+/// fetch that nobody wanted any more still holds it, and the next fetch of the same artifact joins in.
+type Slot = Arc<tokio::sync::Mutex<Weak<Partial>>>;
 
 /// Runs fetches.
 pub(crate) struct Fetcher {
@@ -277,8 +369,19 @@ pub(crate) struct Fetcher {
 	partials: PathBuf,
 	commands: mpsc::Sender<Command>,
 	transfers: Semaphore,
+	/// Chunks that may be on their way to this node.
+	chunks: Semaphore,
 	flights: Mutex<HashMap<ArtifactHash, Weak<Flight>>>,
-	slots: Mutex<BTreeMap<ArtifactHash, Weak<tokio::sync::Mutex<Option<Partial>>>>>,
+	slots: Mutex<BTreeMap<ArtifactHash, Slot>>,
+	/// Transfers that disk space is promised to. Locked while it is measured.
+	promised: Mutex<Vec<Weak<Partial>>>,
+}
+
+/// What one round of asking shares: the right to transfer, and the transfer once it has begun.
+#[derive(Default)]
+struct Transfer<'a> {
+	permit: OnceCell<SemaphorePermit<'a>>,
+	partial: OnceCell<Arc<Partial>>,
 }
 
 impl Fetcher {
@@ -289,14 +392,17 @@ impl Fetcher {
 		commands: mpsc::Sender<Command>,
 	) -> Arc<Self> {
 		let transfers = Semaphore::new(shared.limits.max_transfers);
+		let chunks = Semaphore::new(shared.limits.chunks_in_flight_total);
 		Arc::new(Self {
 			shared,
 			store,
 			partials,
 			commands,
 			transfers,
+			chunks,
 			flights: Mutex::default(),
 			slots: Mutex::default(),
+			promised: Mutex::default(),
 		})
 	}
 
@@ -391,7 +497,7 @@ impl Fetcher {
 	}
 
 	/// Asks round after round until somebody gives the artifact. Whoever wants it decides how long.
-	async fn run(&self, hash: ArtifactHash, notes: &Notes) -> Result<Fetched, FetchError> {
+	async fn run(self: &Arc<Self>, hash: ArtifactHash, notes: &Notes) -> Result<Fetched, FetchError> {
 		let limits = &self.shared.limits;
 		let mut peers = self.shared.connected.subscribe();
 		let mut backoff = limits.backoff_min;
@@ -400,7 +506,7 @@ impl Fetcher {
 			match self.round(hash, notes).await {
 				Ok(Some(fetched)) => return Ok(fetched),
 				Ok(None) => {},
-				Err(Failure::Local(message)) => return Err(FetchError::Local { hash, message }),
+				Err(Failure::Local(error)) => return Err(error),
 				Err(Failure::Stopped | Failure::Peer(_)) => return Err(FetchError::Stopped { hash }),
 			}
 			// Somebody new may have it, but a crowd that comes and goes must not set the pace.
@@ -412,11 +518,29 @@ impl Fetcher {
 	}
 
 	/// Asks everybody once: first those whom the caller named, then providers, then whoever is connected. All are
-	/// connected to at once, so that one that is not there holds nobody up; one at a time transfers.
-	async fn round(&self, hash: ArtifactHash, notes: &Notes) -> Result<Option<Fetched>, Failure> {
+	/// connected to at once, so that one that is not there holds nobody up; a few at a time transfer, each other chunks.
+	async fn round(
+		self: &Arc<Self>,
+		hash: ArtifactHash,
+		notes: &Notes,
+	) -> Result<Option<Fetched>, Failure> {
+		// The caller of an earlier fetch, or a program beside this one, may have stored it meanwhile.
+		if self.store.contains(&hash) {
+			return Ok(Some(Fetched::AlreadyStored));
+		}
+		let transfer = Transfer::default();
+		if let Some(partial) = self.resume(hash).await? {
+			let _ = transfer.partial.set(partial);
+		}
 		let mut asked = BTreeSet::from([self.shared.local]);
 		let mut connecting = FuturesUnordered::new();
 		let connect = |peer, route| async move { (peer, route, self.connect(peer).await) };
+		let mut pulling = FuturesUnordered::new();
+		let mut spare = VecDeque::new();
+		let pull = |peer, route| {
+			let transfer = &transfer;
+			async move { (peer, route, self.pull(hash, peer, route, transfer, notes).await) }
+		};
 		let preferred = lock(&notes.preferred).clone();
 		for key in preferred {
 			match peer_id_of_network_key(key) {
@@ -430,8 +554,16 @@ impl Fetcher {
 		let mut providers: Option<mpsc::Receiver<PeerId>> = None;
 		let mut head_start = Box::pin(sleep(HEAD_START));
 		loop {
-			let idle = connecting.is_empty() && providers.is_none();
-			if idle || head_start.is_elapsed() {
+			if transfer.partial.get().is_some_and(|partial| partial.is_complete()) {
+				self.finish(hash, &transfer).await?;
+				return Ok(Some(notes.fetched()));
+			}
+			while pulling.len() < self.shared.limits.sources_per_transfer {
+				let Some((peer, route)) = spare.pop_front() else { break };
+				pulling.push(pull(peer, route));
+			}
+			let idle = connecting.is_empty() && pulling.is_empty() && providers.is_none();
+			if idle || head_start.is_elapsed() && kind != Route::Connected {
 				kind = match kind {
 					Route::Preferred => {
 						let (found, receiver) = mpsc::channel(PROVIDERS);
@@ -446,16 +578,19 @@ impl Fetcher {
 						}
 						Route::Connected
 					},
-					Route::Connected if idle => return Ok(None),
-					Route::Connected => Route::Connected,
+					Route::Connected => return Ok(None),
 				};
 				head_start = Box::pin(sleep(HEAD_START));
 				continue;
 			}
 			tokio::select! {
-				Some((peer, route, connected)) = connecting.next() => {
-					if let Some(fetched) = self.ask_peer(hash, peer, route, connected, notes).await? {
-						return Ok(Some(fetched));
+				Some((peer, route, connected)) = connecting.next() => match connected {
+					Ok(()) => spare.push_back((peer, route)),
+					Err(failure) => note(hash, peer, route, failure, notes)?,
+				},
+				Some((peer, route, pulled)) = pulling.next() => {
+					if let Err(failure) = pulled {
+						note(hash, peer, route, failure, notes)?;
 					}
 				},
 				found = async { providers.as_mut()?.recv().await }, if providers.is_some() => match found {
@@ -468,145 +603,265 @@ impl Fetcher {
 		}
 	}
 
-	async fn ask_peer(
-		&self,
+	/// Takes chunks from one peer for as long as there are any to ask for.
+	async fn pull<'a>(
+		self: &'a Arc<Self>,
 		hash: ArtifactHash,
 		peer: PeerId,
 		route: Route,
-		connected: Result<(), Failure>,
+		transfer: &Transfer<'a>,
 		notes: &Notes,
-	) -> Result<Option<Fetched>, Failure> {
-		// The caller of an earlier fetch, or a program beside this one, may have stored it meanwhile.
-		if self.store.contains(&hash) {
-			return Ok(Some(Fetched::AlreadyStored));
-		}
-		let result = match connected {
-			Ok(()) => self.transfer(hash, peer, notes).await,
-			Err(failure) => Err(failure),
-		};
-		match result {
-			Ok(()) => Ok(Some(Fetched::From { peer, route })),
-			Err(Failure::Peer(problem)) => {
-				tracing::debug!(artifact = ?hash, %peer, %route, %problem, "no artifact from this source");
-				notes.report(Some(peer), route, problem);
-				Ok(None)
-			},
-			Err(failure) => Err(failure),
-		}
-	}
-
-	/// Transfers the artifact from one peer, going on from where an earlier transfer broke off.
-	async fn transfer(&self, hash: ArtifactHash, peer: PeerId, notes: &Notes) -> Result<(), Failure> {
-		let _permit = self.transfers.acquire().await.map_err(|_| Failure::Stopped)?;
-		let slot = self.slot(hash);
-		let mut restarted = false;
-		loop {
-			let solo = notes.solo.load(Ordering::Relaxed);
-			let have = self
-				.on_disk(&slot, hash, move |partial| {
-					if solo && !partial.is_from_only(&peer) {
-						partial.reset().map_err(|error| error.to_string())?;
-					}
-					Ok(partial.len())
-				})
-				.await?;
-			match self.stream(&slot, hash, peer, have).await? {
-				Some(Outcome::Stored) => return Ok(()),
-				Some(Outcome::Wrong { liar: Some(liar) }) => {
-					let reason = format!("sent bytes for artifact {hash:?} that have another hash");
-					self.send(Command::Ban { peer: liar, reason }).await?;
-					if liar == peer {
-						return Err(Problem::WrongBytes.into());
-					}
-				},
-				// Several peers' bytes, or lengths, do not fit together: start over and take all of it from one.
-				Some(Outcome::Wrong { liar: None }) => {},
-				None => {
-					self.on_disk(&slot, hash, |partial| partial.reset().map_err(|error| error.to_string()))
-						.await?;
-				},
-			}
-			notes.solo.store(true, Ordering::Relaxed);
-			if restarted {
-				return Err(Problem::Mixed.into());
-			}
-			restarted = true;
-		}
-	}
-
-	/// Streams from `have` on to the end. `None` when the peer contradicts what is there about the length.
-	async fn stream(
-		&self,
-		slot: &Slot,
-		hash: ArtifactHash,
-		peer: PeerId,
-		mut have: u64,
-	) -> Result<Option<Outcome>, Failure> {
+	) -> Result<(), Failure> {
 		let limits = &self.shared.limits;
-		let max = limits.max_artifact_len;
-		let chunk_len = u64::from(limits.chunk_len);
-		let mut total = None;
-		let mut next = have;
-		let mut asked = FuturesOrdered::new();
+		let permit = || async { self.transfers.acquire().await.map_err(|_| Failure::Stopped) };
+		transfer.permit.get_or_try_init(permit).await?;
+		if transfer.partial.get().is_none() {
+			let (begun, bytes) = self.begin(hash, peer).await?;
+			notes.gave(peer, route, bytes);
+			let _ = transfer.partial.set(begun);
+		}
+		let partial = transfer.partial.get().expect("set above, or by another peer's pull; qed");
+		let patience = limits.chunk_timeout / IMPATIENCE;
 		let mut in_flight = limits.chunks_in_flight;
 		let mut busy = 0;
+		let mut asked = FuturesUnordered::new();
 		loop {
-			// The first answer tells how much there is to ask for.
-			while asked.is_empty() || (asked.len() < in_flight && total.is_some_and(|t| next < t)) {
-				let request = BlobRequest { hash, offset: next, max_len: limits.chunk_len };
-				asked.push_back(self.ask(peer, request));
-				next += chunk_len;
+			// Before the check, so that no change is missed.
+			let changed = partial.changed();
+			while asked.len() < in_flight {
+				let Some(claim) = partial.claim(peer, patience) else { break };
+				asked.push(self.pull_chunk(hash, peer, claim));
 			}
-			let answer = asked.next().await.expect("the queue was filled above; qed")?;
-			let (declared, bytes) = match answer {
-				BlobResponse::Chunk { total_len, bytes } => (total_len, bytes),
-				BlobResponse::Refused(Refusal::OutOfRange) if have > 0 => return Ok(None),
+			if asked.is_empty() {
+				if partial.is_complete() {
+					return Ok(());
+				}
+				// Others are asked for the rest. One of them may fail, or be slow.
+				let _ = timeout(patience, changed).await;
+				continue;
+			}
+			match asked.next().await.expect("it is not empty; qed")? {
+				Some(bytes) => {
+					busy = 0;
+					notes.gave(peer, route, bytes);
+				},
 				// It serves many, perhaps this node's other fetches: ask for less, and more slowly.
-				BlobResponse::Refused(Refusal::Busy) if busy < BUSY => {
+				None if busy < BUSY => {
 					busy += 1;
 					in_flight = 1;
-					asked.clear();
-					next = have;
 					sleep(limits.backoff_min).await;
-					continue;
+				},
+				None => return Err(Problem::Refused(Refusal::Busy).into()),
+			}
+		}
+	}
+
+	/// Asks for one chunk and takes it in. `None` when the peer is busy.
+	async fn pull_chunk(
+		self: &Arc<Self>,
+		hash: ArtifactHash,
+		peer: PeerId,
+		claim: Claim,
+	) -> Result<Option<u64>, Failure> {
+		let _room = self.chunks.acquire().await.map_err(|_| Failure::Stopped)?;
+		claim.touch();
+		let range = claim.range();
+		let len = range.end - range.start;
+		let request = BlobRequest { hash, offset: range.start, max_len: self.shared.limits.chunk_len };
+		let (total, bytes) = match self.ask(peer, request).await? {
+			BlobResponse::Slice { total_len, bytes } => (total_len, bytes),
+			BlobResponse::Refused(Refusal::Busy) => return Ok(None),
+			BlobResponse::Refused(refusal) => return Err(Problem::Refused(refusal).into()),
+		};
+		self.shared.counted.blob_in.add(bytes.len() as u64);
+		if total != claim.total() {
+			return Err(self.wrong(hash, peer, Bad::Hash).await);
+		}
+		let taken = tokio::task::spawn_blocking(move || claim.fulfil(&bytes)).await;
+		match taken.map_err(|error| self.local(hash, &error))? {
+			Ok(()) => Ok(Some(len)),
+			Err(TakeError::Bad(bad)) => Err(self.wrong(hash, peer, bad).await),
+			Err(TakeError::Io(error)) => Err(self.not_written(hash, len, error).await),
+		}
+	}
+
+	/// Learns the artifact's length from a peer, which has to prove it, and makes room for it. Returns how many bytes
+	/// of it came along.
+	async fn begin(
+		self: &Arc<Self>,
+		hash: ArtifactHash,
+		peer: PeerId,
+	) -> Result<(Arc<Partial>, u64), Failure> {
+		let limits = &self.shared.limits;
+		let mut busy = 0;
+		let (len, bytes) = loop {
+			match self.ask(peer, BlobRequest { hash, offset: 0, max_len: 0 }).await? {
+				BlobResponse::Slice { total_len, bytes } => break (total_len, bytes),
+				BlobResponse::Refused(Refusal::Busy) if busy < BUSY => {
+					busy += 1;
+					sleep(limits.backoff_min).await;
 				},
 				BlobResponse::Refused(refusal) => return Err(Problem::Refused(refusal).into()),
-			};
-			if declared > max {
-				return Err(Problem::TooLarge { declared, max }.into());
 			}
-			let Some(left) = declared.checked_sub(have) else { return Ok(None) };
-			// Exactly what is due: less would let a peer hold a transfer up for ever, one byte at a time.
-			if bytes.len() as u64 != left.min(chunk_len) {
-				let message = format!(
-					"sent {} bytes from {have} on of an artifact of {declared} when asked for {chunk_len}",
-					bytes.len()
-				);
-				return Err(Problem::Protocol(message).into());
-			}
-			self.shared.counted.blob_in.add(bytes.len() as u64);
-			let store = self.store.clone();
-			let len = bytes.len() as u64;
-			let outcome = self
-				.on_disk(slot, hash, move |partial| {
-					if !partial.declare(declared) {
-						return Ok(Some(None));
-					}
-					partial.append(peer, &bytes).map_err(|error| error.to_string())?;
-					if partial.len() < declared {
-						return Ok(None);
-					}
-					partial.finish(&store).map(|outcome| Some(Some(outcome)))
-				})
-				.await?;
-			match outcome {
-				None => {},
-				Some(end) => return Ok(end),
-			}
-			have += len;
-			total = Some(declared);
-			busy = 0;
+		};
+		self.shared.counted.blob_in.add(bytes.len() as u64);
+		let tree = Tree::new(hash, len);
+		let tail = tree.tail();
+		if let Err(bad) = tree.check(&tail, &bytes) {
+			return Err(self.wrong(hash, peer, bad).await);
 		}
+		let max = limits.max_artifact_len;
+		if len > max {
+			return Err(Failure::Local(FetchError::TooLarge { hash, len, max }));
+		}
+		let fetcher = self.clone();
+		let partial = self
+			.with_slot(hash, move |slot| {
+				if let Some(partial) = slot.upgrade() {
+					return Ok(partial);
+				}
+				let mut promised = lock(&fetcher.promised);
+				fetcher.room(hash, len + tree.outboard_len(), &mut promised)?;
+				let chunk_len = fetcher.shared.limits.chunk_len.into();
+				let made = Partial::create(&fetcher.partials, hash, tree, chunk_len, &bytes);
+				let partial = Arc::new(made.map_err(|error| fetcher.failed(hash, len, &error))?);
+				promised.push(Arc::downgrade(&partial));
+				*slot = Arc::downgrade(&partial);
+				Ok(partial)
+			})
+			.await?;
+		Ok((partial, tail.end - tail.start))
+	}
+
+	/// What there is of the artifact from earlier attempts, if there is anything.
+	async fn resume(self: &Arc<Self>, hash: ArtifactHash) -> Result<Option<Arc<Partial>>, Failure> {
+		let fetcher = self.clone();
+		self.with_slot(hash, move |slot| {
+			if let Some(partial) = slot.upgrade() {
+				return Ok(Some(partial));
+			}
+			let chunk_len = fetcher.shared.limits.chunk_len.into();
+			let opened = Partial::open(&fetcher.partials, hash, chunk_len)
+				.map_err(|error| fetcher.failed(hash, 0, &error))?;
+			let Some(partial) = opened.map(Arc::new) else { return Ok(None) };
+			if !partial.is_complete() {
+				let mut promised = lock(&fetcher.promised);
+				fetcher.room(hash, partial.missing_bytes(), &mut promised)?;
+				promised.push(Arc::downgrade(&partial));
+			}
+			*slot = Arc::downgrade(&partial);
+			Ok(Some(partial))
+		})
+		.await
+	}
+
+	/// Gives a complete transfer to the store.
+	async fn finish(self: &Arc<Self>, hash: ArtifactHash, transfer: &Transfer<'_>) -> Result<(), Failure> {
+		let Some(partial) = transfer.partial.get().cloned() else { return Ok(()) };
+		let fetcher = self.clone();
+		self.with_slot(hash, move |slot| {
+			// Another fetch's, that ended just now: the file is no longer there.
+			if fetcher.store.contains(&hash) {
+				return Ok(());
+			}
+			partial.finish(&fetcher.store).map_err(|error| match error {
+				StoreError::Io { ref source, .. } | StoreError::NoSpace { ref source, .. }
+					if is_full(source) =>
+				{
+					fetcher.failed(hash, 0, source)
+				},
+				error => FetchError::Local { hash, message: error.to_string() },
+			})?;
+			*slot = Weak::new();
+			Ok(())
+		})
+		.await
+	}
+
+	/// Does something with the place of an artifact's unfinished transfer, on a thread that may block. Even when the
+	/// fetch ends meanwhile, the place stays locked until it is done.
+	async fn with_slot<R: Send + 'static>(
+		&self,
+		hash: ArtifactHash,
+		action: impl FnOnce(&mut Weak<Partial>) -> Result<R, FetchError> + Send + 'static,
+	) -> Result<R, Failure> {
+		let slot = {
+			let mut slots = lock(&self.slots);
+			slots.retain(|_, slot| {
+				Arc::strong_count(slot) > 1 || slot.try_lock().is_ok_and(|partial| partial.strong_count() > 0)
+			});
+			slots.entry(hash).or_default().clone()
+		};
+		let mut guard = slot.lock_owned().await;
+		let done = tokio::task::spawn_blocking(move || action(&mut guard)).await;
+		done.map_err(|error| self.local(hash, &error))?.map_err(Failure::Local)
+	}
+
+	/// Whether there is room for `need` more bytes, beside what other transfers were promised.
+	fn room(
+		&self,
+		hash: ArtifactHash,
+		need: u64,
+		promised: &mut Vec<Weak<Partial>>,
+	) -> Result<(), FetchError> {
+		let limits = &self.shared.limits;
+		let mut others = 0u64;
+		promised.retain(|partial| {
+			let Some(partial) = partial.upgrade() else { return false };
+			others = others.saturating_add(partial.missing_bytes());
+			true
+		});
+		let space =
+			self.store.space().map_err(|error| FetchError::Local { hash, message: error.to_string() })?;
+		let wanted = need.saturating_add(others);
+		let shortage = match limits.disk_quota {
+			Some(quota) if space.used.saturating_add(wanted) > quota => {
+				Some(Shortage::Quota { quota, used: space.used, promised: others })
+			},
+			_ if space.free < wanted.saturating_add(limits.disk_reserve) => {
+				Some(Shortage::Disk { free: space.free, reserve: limits.disk_reserve, promised: others })
+			},
+			_ => None,
+		};
+		let folder = self.store.root().to_owned();
+		shortage.map_or(Ok(()), |shortage| Err(FetchError::NoSpace { hash, folder, need, shortage }))
+	}
+
+	/// What an error of the file system means for a fetch that has `need` bytes to write.
+	fn failed(&self, hash: ArtifactHash, need: u64, error: &io::Error) -> FetchError {
+		if !is_full(error) {
+			let message = format!("{}: {error}", self.partials.display());
+			return FetchError::Local { hash, message };
+		}
+		let free = self.store.space().ok().map(|space| space.free);
+		let shortage = Shortage::Refused { message: error.to_string(), free };
+		FetchError::NoSpace { hash, folder: self.store.root().to_owned(), need, shortage }
+	}
+
+	async fn not_written(self: &Arc<Self>, hash: ArtifactHash, need: u64, error: io::Error) -> Failure {
+		let fetcher = self.clone();
+		let told = tokio::task::spawn_blocking(move || fetcher.failed(hash, need, &error)).await;
+		told.map_or_else(|error| self.local(hash, &error), Failure::Local)
+	}
+
+	fn local(&self, hash: ArtifactHash, error: &dyn fmt::Display) -> Failure {
+		Failure::Local(FetchError::Local { hash, message: error.to_string() })
+	}
+
+	/// The peer sent what proves nothing. Wrong bytes have it banned; too few or too many only end the transfer.
+	async fn wrong(&self, hash: ArtifactHash, peer: PeerId, bad: Bad) -> Failure {
+		let problem = match bad {
+			Bad::Hash => Problem::WrongBytes,
+			Bad::Short => Problem::Protocol("sent fewer bytes than the proof of a range has".into()),
+			Bad::Long => Problem::Protocol("sent more bytes than the proof of a range has".into()),
+		};
+		if problem == Problem::WrongBytes {
+			let reason = format!("sent wrong bytes or a wrong length for artifact {hash:?}");
+			if let Err(failure) = self.send(Command::Ban { peer, reason }).await {
+				return failure;
+			}
+		}
+		problem.into()
 	}
 
 	/// Makes sure that the peer is connected and admitted.
@@ -651,38 +906,34 @@ impl Fetcher {
 	async fn send(&self, command: Command) -> Result<(), Failure> {
 		self.commands.send(command).await.map_err(|_| Failure::Stopped)
 	}
+}
 
-	fn slot(&self, hash: ArtifactHash) -> Slot {
-		let mut slots = lock(&self.slots);
-		if let Some(slot) = slots.get(&hash).and_then(Weak::upgrade) {
-			return slot;
-		}
-		slots.retain(|_, slot| slot.strong_count() > 0);
-		let slot = Slot::default();
-		slots.insert(hash, Arc::downgrade(&slot));
-		slot
-	}
+/// Whether the disk, a quota or a limit of the process is at its end.
+fn is_full(error: &io::Error) -> bool {
+	matches!(
+		error.kind(),
+		io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+	)
+}
 
-	/// Does something with the unfinished transfer on a thread that may block.
-	async fn on_disk<R: Send + 'static>(
-		&self,
-		slot: &Slot,
-		hash: ArtifactHash,
-		action: impl FnOnce(&mut Partial) -> Result<R, String> + Send + 'static,
-	) -> Result<R, Failure> {
-		let mut guard: OwnedMutexGuard<Option<Partial>> = slot.clone().lock_owned().await;
-		let folder = self.partials.clone();
-		let max = self.shared.limits.max_artifact_len;
-		let done = tokio::task::spawn_blocking(move || {
-			let partial = match &mut *guard {
-				Some(partial) => partial,
-				none => none.insert(
-					Partial::open(&folder, hash, max)
-						.map_err(|error| format!("{}: {error}", folder.display()))?,
-				),
-			};
-			action(partial)
-		});
-		done.await.map_err(|error| Failure::Local(error.to_string()))?.map_err(Failure::Local)
+/// Notes what a source did wrong, or passes on what another source could not mend.
+fn note(
+	hash: ArtifactHash,
+	peer: PeerId,
+	route: Route,
+	failure: Failure,
+	notes: &Notes,
+) -> Result<(), Failure> {
+	match failure {
+		Failure::Peer(problem) => {
+			if problem == Problem::WrongBytes {
+				tracing::warn!(artifact = ?hash, %peer, %route, "wrong bytes; other holders are asked");
+			} else {
+				tracing::debug!(artifact = ?hash, %peer, %route, %problem, "no artifact from this source");
+			}
+			notes.report(Some(peer), route, problem);
+			Ok(())
+		},
+		failure => Err(failure),
 	}
 }

@@ -5,6 +5,7 @@ mod config;
 mod counters;
 mod fetch;
 mod identity;
+mod meter;
 mod node;
 mod partial;
 mod policy;
@@ -12,10 +13,11 @@ pub mod protocol;
 mod records;
 mod serve;
 mod transport;
+mod tree;
 
 pub use config::{parse_multiaddr, BadAddress, Limits, NetworkConfig, StartError};
 pub use counters::Counters;
-pub use fetch::{FetchError, Fetched, Problem, Route, SourceReport};
+pub use fetch::{FetchError, Fetched, Problem, Route, Shortage, Source, SourceReport};
 pub use identity::{
 	keypair_from_seed, network_key, network_key_of_peer_id, peer_id_of_network_key, sign_network_key,
 	InvalidNetworkKey, Keypair,

@@ -6,6 +6,7 @@ use crate::{
 	counters::{Counted, Counters},
 	fetch::Problem,
 	identity::network_key_of_peer_id,
+	meter::{Allowance, Meters},
 	policy::{AccessPolicy, Admission, Gate, Standing},
 	protocol::{self, BlobCodec, BlobProtocol, BlobRequest, BlobResponse, Refusal},
 	records::ProviderRecords,
@@ -163,8 +164,13 @@ struct Peer {
 	leaving: Option<Instant>,
 }
 
-/// A chunk that was read and is to be sent.
-type Served = (ResponseChannel<BlobResponse>, BlobResponse);
+/// A chunk that was read and is to be sent, and what was entered for it in the peer's meter.
+struct Served {
+	peer: PeerId,
+	entered: u64,
+	channel: ResponseChannel<BlobResponse>,
+	response: BlobResponse,
+}
 
 pub(crate) struct Node {
 	swarm: Swarm<Behaviour>,
@@ -201,6 +207,7 @@ pub(crate) struct Node {
 	/// Requests that were accepted and not answered to the end yet.
 	serving: HashMap<InboundRequestId, PeerId>,
 	served: (mpsc::Sender<Served>, mpsc::Receiver<Served>),
+	meters: Meters,
 	sweep_at: Instant,
 }
 
@@ -263,8 +270,7 @@ fn behaviour(keypair: &identity::Keypair, genesis: &H256, shared: &Shared) -> Be
 		kad,
 		blobs: request_response::Behaviour::with_codec(
 			BlobCodec::new(shared.counted.clone()),
-			// Verified streaming will stand before this one.
-			[(BlobProtocol::v1(genesis), ProtocolSupport::Full)],
+			[(BlobProtocol::v2(genesis), ProtocolSupport::Full)],
 			request_response::Config::default()
 				.with_request_timeout(limits.chunk_timeout)
 				// More than are served, so that "busy" can be said to those beyond.
@@ -311,6 +317,7 @@ impl Node {
 			records: ProviderRecords::new(limits),
 			serving: HashMap::new(),
 			served: mpsc::channel(limits.serving_total),
+			meters: Meters::new(limits),
 			sweep_at: now + SWEEP,
 			shared,
 		}
@@ -357,7 +364,7 @@ impl Node {
 					Some(command) => self.on_command(command),
 				},
 				Some(result) = self.checks.join_next() => self.on_checked(result),
-				Some((channel, response)) = self.served.1.recv() => self.send_response(channel, response),
+				Some(served) = self.served.1.recv() => self.send_served(served),
 				_ = tick.tick() => self.on_tick(),
 			}
 		}
@@ -395,7 +402,7 @@ impl Node {
 					})) => self.send_response(channel, BlobResponse::Refused(Refusal::Busy)),
 					event => self.on_swarm_event(event),
 				},
-				Some((channel, response)) = self.served.1.recv() => self.send_response(channel, response),
+				Some(served) = self.served.1.recv() => self.send_served(served),
 				() = &mut grace => break,
 			}
 		}
@@ -903,14 +910,41 @@ impl Node {
 			self.refuse(id, request_id, channel, Refusal::Busy);
 			return;
 		}
+		let entered = u64::from(request.max_len.clamp(protocol::BLOCK, protocol::MAX_CHUNK));
+		let pause = match self.meters.take(id, entered, Instant::now()) {
+			// A pause that its patience would not outlast is no better than an answer.
+			Allowance::After(pause) if pause <= limits.chunk_timeout / 2 => pause,
+			Allowance::After(_) => {
+				self.meters.give_back(&id, entered);
+				self.refuse(id, request_id, channel, Refusal::Busy);
+				return;
+			},
+			Allowance::Spent => {
+				self.refuse(id, request_id, channel, Refusal::Allowance);
+				return;
+			},
+		};
 		peer.serving += 1;
 		self.serving.insert(request_id, id);
 		let (shelf, served) = (self.shelf.clone(), self.served.0.clone());
 		tokio::spawn(async move {
+			if !pause.is_zero() {
+				tokio::time::sleep(pause).await;
+			}
 			let response = shelf.answer(request).await;
 			// Fails only when the node has stopped.
-			let _ = served.send((channel, response)).await;
+			let _ = served.send(Served { peer: id, entered, channel, response }).await;
 		});
+	}
+
+	fn send_served(&mut self, served: Served) {
+		let Served { peer, entered, channel, response } = served;
+		let given = match &response {
+			BlobResponse::Slice { bytes, .. } => bytes.len() as u64,
+			BlobResponse::Refused(_) => 0,
+		};
+		self.meters.give_back(&peer, entered.saturating_sub(given));
+		self.send_response(channel, response);
 	}
 
 	fn refuse(
@@ -927,7 +961,7 @@ impl Node {
 	fn send_response(&mut self, channel: ResponseChannel<BlobResponse>, response: BlobResponse) {
 		let counted = &self.shared.counted;
 		match &response {
-			BlobResponse::Chunk { bytes, .. } => {
+			BlobResponse::Slice { bytes, .. } => {
 				counted.requests_served.add(1);
 				counted.blob_out.add(bytes.len() as u64);
 			},

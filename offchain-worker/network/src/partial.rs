@@ -1,50 +1,52 @@
-//! A transfer that is not complete yet: the first bytes of an artifact, on disk, and who sent them.
+//! A transfer that is not complete yet: which parts of an artifact are on disk, which are asked for, and by whom.
 //!
-//! The file is `partial/PEER_ID/HASH` in the store's folder. It outlives a broken connection and the process; what is
-//! in it is believed only when the whole of it has the right hash.
+//! The bytes are in `partial/PEER_ID/HASH.data` in the store's folder, at their places in a file with holes, and the
+//! hashes that prove them in `HASH.outboard` beside it. Nothing else is kept: after a restart, or a crash that may have
+//! left anything, the part that the outboard proves against the artifact's name is what there is.
 
-use cairn_artifacts::Store;
-use cairn_primitives::{ArtifactHash, H256};
+use crate::tree::{TakeError, Tree, BLOCK_LEN};
+use cairn_artifacts::{Store, StoreError};
+use cairn_primitives::ArtifactHash;
 use libp2p::PeerId;
 use std::{
-	collections::BTreeSet,
 	fs::{self, File, OpenOptions},
-	io::{self, Read, Seek, SeekFrom, Write},
+	io,
+	ops::Range,
 	path::{Path, PathBuf},
-	time::{Duration, SystemTime},
+	sync::{Arc, Mutex, MutexGuard, PoisonError},
+	time::{Duration, Instant, SystemTime},
 };
+use tokio::sync::Notify;
 
-/// Who bytes came from.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Origin {
-	/// An earlier run of this program, which did not write down whom it asked.
-	EarlierRun,
-	Peer(PeerId),
+/// Where a chunk stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Chunk {
+	Missing,
+	Asked { of: PeerId, since: Instant },
+	Done,
 }
 
-/// What came of a complete transfer.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-	/// It is the artifact, and in the store.
-	Stored,
-	/// It is something else. All of it came from this peer, or from several of which any may be to blame.
-	Wrong {
-		/// The one peer that sent it all.
-		liar: Option<PeerId>,
-	},
+#[derive(Debug)]
+struct State {
+	chunks: Vec<Chunk>,
+	/// Before this one, none is missing.
+	first_missing: usize,
+	/// How many are not done.
+	left: usize,
 }
 
-/// The first bytes of an artifact.
+/// An artifact that arrives in chunks. Its length is proven.
 #[derive(Debug)]
 pub(crate) struct Partial {
 	hash: ArtifactHash,
-	path: PathBuf,
-	file: File,
-	hasher: blake3::Hasher,
-	len: u64,
-	/// The length of the whole as it was declared by whoever sent the first bytes.
-	total: Option<u64>,
-	origins: BTreeSet<Origin>,
+	tree: Tree,
+	chunk_len: u64,
+	data_path: PathBuf,
+	outboard_path: PathBuf,
+	data: File,
+	outboard: File,
+	state: Mutex<State>,
+	changed: Notify,
 }
 
 /// The folder for a node's unfinished transfers. Each identity has its own, because a store may be shared.
@@ -62,108 +64,225 @@ pub(crate) fn sweep(folder: &Path, max_age: Duration) -> io::Result<()> {
 			.and_then(|metadata| metadata.modified())
 			.is_ok_and(|modified| now.duration_since(modified).is_ok_and(|age| age > max_age));
 		if old {
-			fs::remove_file(entry.path())?;
+			// It may have become complete meanwhile.
+			match fs::remove_file(entry.path()) {
+				Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+				_ => {},
+			}
 		}
 	}
 	Ok(())
 }
 
+fn paths(folder: &Path, hash: &ArtifactHash) -> (PathBuf, PathBuf) {
+	let name = crate::identity::hex(hash.as_bytes());
+	(folder.join(format!("{name}.data")), folder.join(format!("{name}.outboard")))
+}
+
+fn options() -> OpenOptions {
+	let mut options = OpenOptions::new();
+	options.read(true).write(true);
+	options
+}
+
 impl Partial {
-	/// Opens what there is of the artifact, which may be nothing.
-	pub(crate) fn open(folder: &Path, hash: ArtifactHash, max_len: u64) -> io::Result<Self> {
-		let path = folder.join(crate::identity::hex(hash.as_bytes()));
-		let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
-		let mut hasher = blake3::Hasher::new();
-		let len = io::copy(&mut file, &mut hasher)?;
-		let origins = if len == 0 { BTreeSet::new() } else { BTreeSet::from([Origin::EarlierRun]) };
-		let mut partial = Self { hash, path, file, hasher, len, total: None, origins };
-		if len > max_len {
-			partial.reset()?;
+	/// What an earlier transfer left of the artifact, as far as it can be proven. Reads and hashes all of it.
+	pub(crate) fn open(folder: &Path, hash: ArtifactHash, chunk_len: u64) -> io::Result<Option<Self>> {
+		let (data_path, outboard_path) = paths(folder, &hash);
+		let opened = options().open(&data_path).and_then(|data| Ok((data, options().open(&outboard_path)?)));
+		let (data, outboard) = match opened {
+			Ok(files) => files,
+			Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+			Err(error) => return Err(error),
+		};
+		let tree = Tree::new(hash, data.metadata()?.len());
+		if !tree.holds(&tree.tail(), &data, &outboard)? {
+			// Not even the length is proven, so nothing is.
+			return Ok(None);
+		}
+		let partial = Self::with(hash, tree, chunk_len, (data_path, outboard_path), (data, outboard));
+		for index in 0..partial.state().chunks.len() {
+			if tree.holds(&partial.range(index), &partial.data, &partial.outboard)? {
+				partial.done(index);
+			}
+		}
+		tracing::info!(
+			artifact = ?hash, missing = partial.missing_bytes(), bytes = tree.len(),
+			"going on with an unfinished transfer"
+		);
+		Ok(Some(partial))
+	}
+
+	/// Begins a transfer, with the slice that proved the length.
+	pub(crate) fn create(
+		folder: &Path,
+		hash: ArtifactHash,
+		tree: Tree,
+		chunk_len: u64,
+		tail: &[u8],
+	) -> io::Result<Self> {
+		let paths = paths(folder, &hash);
+		let make = |path| options().create(true).truncate(true).open(path);
+		let files = (make(&paths.0)?, make(&paths.1)?);
+		files.0.set_len(tree.len())?;
+		tree.take(&tree.tail(), tail, &files.0, &files.1).map_err(|error| match error {
+			TakeError::Io(error) => error,
+			TakeError::Bad(bad) => io::Error::other(format!("the proof of the length has become {bad:?}")),
+		})?;
+		let partial = Self::with(hash, tree, chunk_len, paths, files);
+		let last = partial.state().chunks.len() - 1;
+		if partial.range(last).start >= tree.tail().start {
+			partial.done(last);
 		}
 		Ok(partial)
 	}
 
-	/// How many bytes there are.
-	pub(crate) fn len(&self) -> u64 {
-		self.len
-	}
-
-	/// Takes note of how long the whole is said to be. False when that contradicts what is here.
-	#[must_use]
-	pub(crate) fn declare(&mut self, total: u64) -> bool {
-		if self.len > total || self.total.is_some_and(|known| known != total) {
-			return false;
+	fn with(
+		hash: ArtifactHash,
+		tree: Tree,
+		chunk_len: u64,
+		(data_path, outboard_path): (PathBuf, PathBuf),
+		(data, outboard): (File, File),
+	) -> Self {
+		debug_assert_eq!(chunk_len % BLOCK_LEN, 0, "checked with the limits");
+		// An artifact without bytes has one chunk without bytes.
+		let count = usize::try_from(tree.len().div_ceil(chunk_len).max(1)).unwrap_or(usize::MAX);
+		let state = State { chunks: vec![Chunk::Missing; count], first_missing: 0, left: count };
+		Self {
+			hash,
+			tree,
+			chunk_len,
+			data_path,
+			outboard_path,
+			data,
+			outboard,
+			state: Mutex::new(state),
+			changed: Notify::new(),
 		}
-		self.total = Some(total);
-		true
 	}
 
-	/// Whether nothing here came from anybody but `peer`.
-	pub(crate) fn is_from_only(&self, peer: &PeerId) -> bool {
-		self.origins.iter().all(|origin| *origin == Origin::Peer(*peer))
+	fn state(&self) -> MutexGuard<'_, State> {
+		self.state.lock().unwrap_or_else(PoisonError::into_inner)
 	}
 
-	/// Starts over with nothing.
-	pub(crate) fn reset(&mut self) -> io::Result<()> {
-		self.file.set_len(0)?;
-		self.file.seek(SeekFrom::Start(0))?;
-		self.hasher.reset();
-		self.len = 0;
-		self.total = None;
-		self.origins.clear();
-		Ok(())
+	fn range(&self, index: usize) -> Range<u64> {
+		let start = index as u64 * self.chunk_len;
+		start..(start + self.chunk_len).min(self.tree.len())
 	}
 
-	/// Adds the bytes that come next, from `peer`.
-	pub(crate) fn append(&mut self, peer: PeerId, bytes: &[u8]) -> io::Result<()> {
-		// Where an earlier write that failed half-way may have left something.
-		self.file.seek(SeekFrom::Start(self.len))?;
-		self.file.write_all(bytes)?;
-		self.hasher.update(bytes);
-		self.len += bytes.len() as u64;
-		self.origins.insert(Origin::Peer(peer));
-		Ok(())
+	/// Whether all of it is there.
+	pub(crate) fn is_complete(&self) -> bool {
+		self.state().left == 0
 	}
 
-	/// Gives the complete bytes to the store when they are the artifact; else starts over with nothing.
-	pub(crate) fn finish(&mut self, store: &Store) -> Result<Outcome, String> {
-		if H256(*self.hasher.finalize().as_bytes()) != self.hash {
-			let liar = match self.origins.iter().next() {
-				Some(Origin::Peer(peer)) if self.origins.len() == 1 => Some(*peer),
-				_ => None,
-			};
-			self.reset().map_err(|error| error.to_string())?;
-			return Ok(Outcome::Wrong { liar });
+	/// What is still to come, bytes: an upper bound.
+	pub(crate) fn missing_bytes(&self) -> u64 {
+		let left = self.state().left as u64;
+		left.saturating_mul(self.chunk_len).min(self.tree.len())
+	}
+
+	/// Ends when a chunk has come or is free to be asked for.
+	pub(crate) async fn changed(&self) {
+		self.changed.notified().await;
+	}
+
+	/// The next chunk to ask `of` for: one that is missing, or else one that another peer was asked for more than
+	/// `patience` ago.
+	pub(crate) fn claim(self: &Arc<Self>, of: PeerId, patience: Duration) -> Option<Claim> {
+		let mut state = self.state();
+		let now = Instant::now();
+		let from = state.first_missing;
+		let missing = (from..state.chunks.len()).find(|i| state.chunks[*i] == Chunk::Missing);
+		state.first_missing = missing.unwrap_or(state.chunks.len());
+		let index = missing.or_else(|| {
+			state.chunks.iter().position(|chunk| {
+				matches!(chunk, Chunk::Asked { of: other, since }
+					if *other != of && now.saturating_duration_since(*since) > patience)
+			})
+		})?;
+		state.chunks[index] = Chunk::Asked { of, since: now };
+		Some(Claim { partial: self.clone(), index, of })
+	}
+
+	fn done(&self, index: usize) {
+		let mut state = self.state();
+		if std::mem::replace(&mut state.chunks[index], Chunk::Done) != Chunk::Done {
+			state.left -= 1;
 		}
-		self.give_to(store)?;
-		// The store has it; a file that stays behind is swept one day.
-		let _ = fs::remove_file(&self.path);
-		Ok(Outcome::Stored)
+		drop(state);
+		self.changed.notify_waiters();
 	}
 
-	/// Streams the file into the store, which checks the hash again: the disk may not have kept what was written.
-	fn give_to(&mut self, store: &Store) -> Result<(), String> {
-		let mut writer = store.writer().map_err(|error| error.to_string())?;
-		self.file.seek(SeekFrom::Start(0)).map_err(|error| error.to_string())?;
-		let mut source = (&self.file).take(self.len);
-		let mut buffer = vec![0u8; 1 << 20];
-		loop {
-			match source.read(&mut buffer) {
-				Ok(0) => break,
-				Ok(n) => writer.append(&buffer[..n]).map_err(|error| error.to_string())?,
-				Err(error) if error.kind() == io::ErrorKind::Interrupted => {},
-				Err(error) => return Err(error.to_string()),
-			}
+	/// Gives the complete artifact to the store, and its outboard with it.
+	pub(crate) fn finish(&self, store: &Store) -> Result<(), StoreError> {
+		debug_assert!(self.is_complete());
+		let to = store.outboard_path(&self.hash);
+		let failed = |action, path: &Path| {
+			let path = path.to_owned();
+			move |source| StoreError::Io { action, path, source }
+		};
+		if let Some(shard) = to.parent() {
+			fs::create_dir_all(shard).map_err(failed("making", shard))?;
 		}
-		writer.finish_expected(&self.hash).map_err(|error| error.to_string())
+		// First, so that it is there as soon as the artifact is. Alone it is of no use and does no harm. It is not
+		// synced: what is wrong with it shows, and it can be computed again.
+		match fs::rename(&self.outboard_path, &to) {
+			// An earlier attempt came to this and no further.
+			Err(error) if error.kind() != io::ErrorKind::NotFound => {
+				return Err(failed("renaming", &self.outboard_path)(error))
+			},
+			_ => {},
+		}
+		store.adopt_verified(&self.hash, &self.data_path)
 	}
 }
 
-impl Drop for Partial {
+/// A chunk that one peer is asked for. Dropped before it has come, the chunk can be asked of others.
+pub(crate) struct Claim {
+	partial: Arc<Partial>,
+	index: usize,
+	of: PeerId,
+}
+
+impl Claim {
+	/// The bytes of the artifact that it stands for.
+	pub(crate) fn range(&self) -> Range<u64> {
+		self.partial.range(self.index)
+	}
+
+	/// The length of the whole artifact.
+	pub(crate) fn total(&self) -> u64 {
+		self.partial.tree.len()
+	}
+
+	/// Takes note that only now it is asked for.
+	pub(crate) fn touch(&self) {
+		let mut state = self.partial.state();
+		if let Chunk::Asked { of, since } = &mut state.chunks[self.index] {
+			if *of == self.of {
+				*since = Instant::now();
+			}
+		}
+	}
+
+	/// Takes in the slice that has come. Only what it proves is written.
+	pub(crate) fn fulfil(self, slice: &[u8]) -> Result<(), TakeError> {
+		let partial = &self.partial;
+		partial.tree.take(&self.range(), slice, &partial.data, &partial.outboard)?;
+		partial.done(self.index);
+		Ok(())
+	}
+}
+
+impl Drop for Claim {
 	fn drop(&mut self) {
-		// Nobody had anything: leave no empty file behind.
-		if self.len == 0 {
-			let _ = fs::remove_file(&self.path);
+		let mut state = self.partial.state();
+		let of = self.of;
+		if matches!(state.chunks[self.index], Chunk::Asked { of: asked, .. } if asked == of) {
+			state.chunks[self.index] = Chunk::Missing;
+			state.first_missing = state.first_missing.min(self.index);
+			drop(state);
+			self.partial.changed.notify_waiters();
 		}
 	}
 }
@@ -173,103 +292,184 @@ mod tests {
 	#![allow(clippy::unwrap_used)]
 
 	use super::*;
-	use cairn_primitives::artifact_hash;
+	use cairn_primitives::{artifact_hash, H256};
+	use std::os::unix::fs::FileExt;
+
+	const CHUNK: u64 = 2 * BLOCK_LEN;
+	const NEVER: Duration = Duration::from_secs(1000);
 
 	struct Place {
 		_dir: tempfile::TempDir,
 		store: Store,
 		folder: PathBuf,
+		bytes: Vec<u8>,
+		tree: Tree,
+		hash: ArtifactHash,
+		/// The artifact and its outboard at a holder's.
+		file: File,
+		outboard: File,
 	}
 
-	fn place() -> Place {
+	fn place(len: usize) -> Place {
 		let dir = tempfile::tempdir().unwrap();
 		let store = Store::open(dir.path().join("store")).unwrap();
 		let folder = folder(&store, &PeerId::random());
 		fs::create_dir_all(&folder).unwrap();
-		Place { _dir: dir, store, folder }
+		let bytes: Vec<u8> = (0..len).map(|i| (i * 31 + i / 251) as u8).collect();
+		let hash = artifact_hash(&bytes);
+		let tree = Tree::new(hash, len as u64);
+		let (file, outboard) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+		file.write_all_at(&bytes, 0).unwrap();
+		assert!(tree.build(&file, &outboard).unwrap());
+		Place { _dir: dir, store, folder, bytes, tree, hash, file, outboard }
+	}
+
+	impl Place {
+		fn slice(&self, range: &Range<u64>) -> Vec<u8> {
+			self.tree.give(range, &self.file, &self.outboard, true).unwrap()
+		}
+
+		fn create(&self) -> Arc<Partial> {
+			let tail = self.slice(&self.tree.tail());
+			Partial::create(&self.folder, self.hash, self.tree, CHUNK, &tail).unwrap().into()
+		}
+
+		fn open(&self) -> Option<Arc<Partial>> {
+			Partial::open(&self.folder, self.hash, CHUNK).unwrap().map(Arc::new)
+		}
+
+		fn files(&self) -> usize {
+			fs::read_dir(&self.folder).unwrap().count()
+		}
+	}
+
+	/// Takes in chunks as long as there are any, at most `count`; returns where they began.
+	fn feed(place: &Place, partial: &Arc<Partial>, count: usize) -> Vec<u64> {
+		let mut starts = Vec::new();
+		while starts.len() < count {
+			let Some(claim) = partial.claim(PeerId::random(), NEVER) else { break };
+			starts.push(claim.range().start);
+			let slice = place.slice(&claim.range());
+			claim.fulfil(&slice).unwrap();
+		}
+		starts
 	}
 
 	#[test]
-	fn complete_bytes_are_stored_and_the_partial_file_goes() {
-		let place = place();
-		let (peer, hash) = (PeerId::random(), artifact_hash(b"hello world"));
-		let mut partial = Partial::open(&place.folder, hash, 100).unwrap();
-		partial.append(peer, b"hello ").unwrap();
-		partial.append(peer, b"world").unwrap();
-		assert_eq!(partial.finish(&place.store), Ok(Outcome::Stored));
-		assert_eq!(place.store.get(&hash).unwrap().as_deref(), Some(&b"hello world"[..]));
-		assert_eq!(fs::read_dir(&place.folder).unwrap().count(), 0);
-		assert_eq!(place.store.list().unwrap(), [hash]);
+	fn complete_artifact_is_stored_with_its_outboard_and_nothing_is_left() {
+		for len in [0, 1, 16_384, 16_385, 32_768, 200_000] {
+			let place = place(len);
+			let partial = place.create();
+			feed(&place, &partial, usize::MAX);
+			assert!(partial.is_complete());
+			partial.finish(&place.store).unwrap();
+			assert_eq!(place.store.get(&place.hash).unwrap().unwrap(), place.bytes);
+			assert_eq!(place.files(), 0);
+			let outboard = File::open(place.store.outboard_path(&place.hash)).unwrap();
+			let file = File::open(place.store.path(&place.hash)).unwrap();
+			assert!(place.tree.holds(&(0..len as u64), &file, &outboard).unwrap());
+			assert_eq!(place.store.list().unwrap(), [place.hash]);
+			assert!(place.store.remove(&place.hash).unwrap());
+			assert!(!place.store.outboard_path(&place.hash).exists());
+		}
 	}
 
 	#[test]
-	fn partial_survives_a_restart_and_blames_nobody_for_what_the_earlier_run_got() {
-		let place = place();
-		let (peer, hash) = (PeerId::random(), artifact_hash(b"hello world"));
-		let mut partial = Partial::open(&place.folder, hash, 100).unwrap();
-		partial.append(peer, b"jello ").unwrap();
+	fn artifact_of_one_block_is_complete_with_the_proof_of_its_length() {
+		assert!(place(16_384).create().is_complete());
+		assert!(!place(16_385 + 16_384).create().is_complete());
+	}
+
+	#[test]
+	fn what_was_proven_before_a_restart_is_kept_and_the_rest_is_asked_for() {
+		let place = place(200_000);
+		let partial = place.create();
+		assert_eq!(feed(&place, &partial, 3), [0, CHUNK, 2 * CHUNK]);
+		drop(partial);
+		let partial = place.open().unwrap();
+		assert_eq!(partial.missing_bytes(), 4 * CHUNK);
+		assert_eq!(feed(&place, &partial, usize::MAX), [3, 4, 5, 6].map(|i| i * CHUNK));
+		partial.finish(&place.store).unwrap();
+		assert_eq!(place.store.get(&place.hash).unwrap().unwrap(), place.bytes);
+	}
+
+	#[test]
+	fn bytes_that_a_crash_left_wrong_are_not_believed() {
+		let place = place(200_000);
+		feed(&place, &place.create(), 3);
+		let (data, outboard) = paths(&place.folder, &place.hash);
+		// As when the system went down before these blocks reached the disk.
+		options().open(&data).unwrap().write_all_at(&[0; 4096], CHUNK + 100).unwrap();
+		let partial = place.open().unwrap();
+		assert_eq!(feed(&place, &partial, 1), [CHUNK]);
 		drop(partial);
 
-		let mut partial = Partial::open(&place.folder, hash, 100).unwrap();
-		assert_eq!((partial.len(), partial.is_from_only(&peer)), (6, false));
-		partial.append(peer, b"world").unwrap();
-		assert_eq!(partial.finish(&place.store), Ok(Outcome::Wrong { liar: None }));
-		assert_eq!((partial.len(), partial.is_from_only(&peer)), (0, true));
-
-		partial.append(peer, b"jello world").unwrap();
-		assert_eq!(partial.finish(&place.store), Ok(Outcome::Wrong { liar: Some(peer) }));
-		assert!(!place.store.contains(&hash));
+		options().open(&outboard).unwrap().write_all_at(&[0; 64], 0).unwrap();
+		assert!(place.open().is_none(), "without the root's children nothing is proven");
+		fs::remove_file(&outboard).unwrap();
+		assert!(place.open().is_none());
+		let partial = place.create();
+		feed(&place, &partial, usize::MAX);
+		partial.finish(&place.store).unwrap();
+		assert_eq!(place.store.get(&place.hash).unwrap().unwrap(), place.bytes);
 	}
 
 	#[test]
-	fn nobody_is_blamed_when_several_sent_wrong_bytes_together() {
-		let place = place();
-		let mut partial = Partial::open(&place.folder, artifact_hash(b"hello world"), 100).unwrap();
-		partial.append(PeerId::random(), b"hello ").unwrap();
-		partial.append(PeerId::random(), b"earth").unwrap();
-		assert_eq!(partial.finish(&place.store), Ok(Outcome::Wrong { liar: None }));
+	fn file_of_another_length_is_not_believed() {
+		let place = place(200_000);
+		feed(&place, &place.create(), 3);
+		let data = paths(&place.folder, &place.hash).0;
+		for len in [0, 199_999, 200_001, 1 << 40] {
+			options().open(&data).unwrap().set_len(len).unwrap();
+			assert!(place.open().is_none(), "{len}");
+		}
 	}
 
 	#[test]
-	fn contradicting_lengths_are_noticed() {
-		let place = place();
-		let mut partial = Partial::open(&place.folder, H256([1; 32]), 100).unwrap();
-		assert!(partial.declare(10) && partial.declare(10) && !partial.declare(11));
-		partial.reset().unwrap();
-		partial.append(PeerId::random(), b"hello").unwrap();
-		assert!(!partial.declare(4) && partial.declare(5));
+	fn wrong_slice_is_refused_and_its_chunk_is_asked_of_others() {
+		let place = place(200_000);
+		let partial = place.create();
+		let claim = partial.claim(PeerId::random(), NEVER).unwrap();
+		let mut slice = place.slice(&claim.range());
+		*slice.last_mut().unwrap() ^= 1;
+		assert!(matches!(claim.fulfil(&slice), Err(TakeError::Bad(crate::tree::Bad::Hash))));
+		assert_eq!(feed(&place, &partial, 1), [0]);
 	}
 
 	#[test]
-	fn partial_longer_than_the_limit_is_started_over() {
-		let place = place();
-		let hash = H256([1; 32]);
-		let mut partial = Partial::open(&place.folder, hash, 100).unwrap();
-		partial.append(PeerId::random(), b"hello").unwrap();
-		drop(partial);
-		assert_eq!(Partial::open(&place.folder, hash, 4).unwrap().len(), 0);
-	}
-
-	#[test]
-	fn partial_without_bytes_leaves_no_file() {
-		let place = place();
-		drop(Partial::open(&place.folder, H256([1; 32]), 9).unwrap());
-		assert_eq!(fs::read_dir(&place.folder).unwrap().count(), 0);
+	fn chunk_is_claimed_once_until_it_is_given_up_or_patience_ends() {
+		let place = place(100_000);
+		let partial = place.create();
+		let (slow, quick) = (PeerId::random(), PeerId::random());
+		let claims: Vec<_> = std::iter::from_fn(|| partial.claim(slow, NEVER)).collect();
+		assert_eq!(claims.len(), 4);
+		assert!(partial.claim(quick, NEVER).is_none());
+		// The peer itself does not get the same chunk twice.
+		assert!(partial.claim(slow, Duration::ZERO).is_none());
+		let taken = partial.claim(quick, Duration::ZERO).unwrap();
+		assert_eq!(taken.range().start, 0);
+		// The first asker gives all of its own back, and none of the other's.
+		drop(claims);
+		assert_eq!(partial.claim(slow, NEVER).unwrap().range().start, CHUNK);
+		drop(taken);
+		assert_eq!(partial.claim(slow, NEVER).unwrap().range().start, 0);
 	}
 
 	#[test]
 	fn only_old_partials_are_swept() {
-		let place = place();
-		let names = [1u8, 2].map(|i| {
-			Partial::open(&place.folder, H256([i; 32]), 9)
-				.unwrap()
-				.append(PeerId::random(), b"hello")
-				.unwrap();
-			place.folder.join(crate::identity::hex(&[i; 32]))
-		});
+		let (old, new) = (place(100_000), place(100_001));
+		old.create();
+		let folder = &old.folder;
+		let tail = new.slice(&new.tree.tail());
+		Partial::create(folder, new.hash, new.tree, CHUNK, &tail).unwrap();
 		let past = SystemTime::now() - Duration::from_secs(7200);
-		File::options().write(true).open(&names[1]).unwrap().set_modified(past).unwrap();
-		sweep(&place.folder, Duration::from_secs(3600)).unwrap();
-		assert!(names[0].exists() && !names[1].exists());
+		let (data, outboard) = paths(folder, &old.hash);
+		for path in [&data, &outboard] {
+			File::options().write(true).open(path).unwrap().set_modified(past).unwrap();
+		}
+		sweep(folder, Duration::from_secs(3600)).unwrap();
+		assert_eq!(old.files(), 2);
+		assert!(Partial::open(folder, new.hash, CHUNK).unwrap().is_some());
+		assert!(Partial::open(folder, H256([9; 32]), CHUNK).unwrap().is_none());
 	}
 }

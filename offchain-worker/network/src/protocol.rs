@@ -1,4 +1,4 @@
-//! The blob protocol on the wire, version 1.
+//! The blob protocol on the wire, version 2.
 //!
 //! One stream carries one request and one response; both sides close their half after writing, and trailing bytes
 //! are an error. Integers are little-endian.
@@ -6,12 +6,16 @@
 //! | message | bytes |
 //! |---|---|
 //! | request | `hash: [u8; 32]`, `offset: u64`, `max_len: u32` |
-//! | chunk | `0u8`, `total_len: u64`, `len: u32`, `len` bytes |
-//! | refusal | one byte: 1 not found, 2 not yet, 3 busy, 4 not admitted, 5 out of range |
+//! | slice | `0u8`, `total_len: u64`, `len: u32`, `len` bytes |
+//! | refusal | one byte: 1 not found, 2 not yet, 3 busy, 4 not admitted, 5 out of range, 6 allowance used up |
 //!
-//! In version 1 a receiver can only judge an artifact when it has all of it. Verified streaming (each chunk with its
-//! part of BLAKE3's tree) will be version 2: a second protocol name, offered before this one; the name that was
-//! negotiated reaches every function of the codec, so both can be spoken side by side.
+//! `offset` is a multiple of 16 KiB ([`BLOCK`]), and so is `max_len`, at most 1 MiB ([`MAX_CHUNK`]). A slice holds the
+//! asked bytes, or those up to the artifact's end, and before and between them the hashes that prove them against the
+//! name: BLAKE3's tree in pre-order with blocks of 16 KiB as leaves, as the crate `bao-tree` encodes it. A `max_len` of
+//! 0 asks for the last block whatever `offset` says: it proves `total_len`. Each slice is judged on its own, by the
+//! name alone, so slices of one artifact may come from many peers and in any order.
+//!
+//! Version 1, without proofs, is no longer spoken.
 
 use crate::counters::Counted;
 use async_trait::async_trait;
@@ -23,38 +27,29 @@ use std::{fmt, io, sync::Arc};
 /// The most bytes that one chunk may carry: 1 MiB.
 pub const MAX_CHUNK: u32 = 1 << 20;
 
+/// Bytes of a block: offsets and lengths of chunks are multiples of it. 16 KiB.
+pub const BLOCK: u32 = crate::tree::BLOCK_LEN as u32;
+
+/// The most bytes that a slice may have: a chunk, and what proves it.
+pub const MAX_SLICE: u32 = MAX_CHUNK + crate::tree::MAX_PROOF;
+
 /// Bytes of a request.
 const REQUEST_LEN: usize = 32 + 8 + 4;
 
-/// Versions of the blob protocol.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum BlobVersion {
-	/// Plain chunks, verified as a whole at the end.
-	V1,
-}
-
-/// A version of the blob protocol on one chain.
+/// The blob protocol of one chain.
 #[derive(Clone, Debug)]
-pub struct BlobProtocol {
-	version: BlobVersion,
-	name: String,
-}
+pub struct BlobProtocol(String);
 
 impl BlobProtocol {
-	/// Version 1 on the chain with this genesis hash.
-	pub fn v1(genesis: &H256) -> Self {
-		Self { version: BlobVersion::V1, name: format!("{}/blob/1", chain_prefix(genesis)) }
-	}
-
-	/// The version.
-	pub fn version(&self) -> BlobVersion {
-		self.version
+	/// Version 2 on the chain with this genesis hash.
+	pub fn v2(genesis: &H256) -> Self {
+		Self(format!("{}/blob/2", chain_prefix(genesis)))
 	}
 }
 
 impl AsRef<str> for BlobProtocol {
 	fn as_ref(&self) -> &str {
-		&self.name
+		&self.0
 	}
 }
 
@@ -80,9 +75,9 @@ pub fn identify_version(genesis: &H256) -> String {
 pub struct BlobRequest {
 	/// The artifact.
 	pub hash: ArtifactHash,
-	/// The first byte wanted.
+	/// The first byte wanted, a multiple of [`BLOCK`].
 	pub offset: u64,
-	/// The most bytes wanted. The answer holds at most [`MAX_CHUNK`] whatever is asked for.
+	/// The most bytes wanted, at most [`MAX_CHUNK`]; 0 for the proof of the length.
 	pub max_len: u32,
 }
 
@@ -97,8 +92,10 @@ pub enum Refusal {
 	Busy,
 	/// The asker is no active registered device, as far as the holder knows.
 	NotAdmitted,
-	/// The offset is behind the artifact's end.
+	/// The range is not in the artifact, or not one of whole blocks.
 	OutOfRange,
+	/// The asker has had as many bytes as the holder gives to one peer for the time being.
+	Allowance,
 }
 
 impl fmt::Display for Refusal {
@@ -108,7 +105,8 @@ impl fmt::Display for Refusal {
 			Self::NotYet => "does not give it out before the commit window closes",
 			Self::Busy => "is busy",
 			Self::NotAdmitted => "does not admit this device (is it registered and active on chain?)",
-			Self::OutOfRange => "has fewer bytes than asked for",
+			Self::OutOfRange => "says that it is asked for a range that is not in it",
+			Self::Allowance => "has given this node as many bytes as it gives one peer for now",
 		})
 	}
 }
@@ -116,11 +114,11 @@ impl fmt::Display for Refusal {
 /// The answer to a [`BlobRequest`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BlobResponse {
-	/// Bytes of the artifact.
-	Chunk {
-		/// The length of the whole artifact, bytes.
+	/// Bytes of the artifact and what proves them.
+	Slice {
+		/// The length of the whole artifact, bytes. Believed only when the last block proves it.
 		total_len: u64,
-		/// The bytes from the asked offset on.
+		/// The asked bytes, with the hashes that prove them.
 		bytes: Vec<u8>,
 	},
 	/// No bytes.
@@ -144,7 +142,7 @@ impl BlobCodec {
 	}
 }
 
-async fn read_request_v1<T: AsyncRead + Unpin + Send>(io: &mut T) -> io::Result<BlobRequest> {
+async fn read_request_bytes<T: AsyncRead + Unpin + Send>(io: &mut T) -> io::Result<BlobRequest> {
 	let mut bytes = [0u8; REQUEST_LEN];
 	io.read_exact(&mut bytes).await?;
 	expect_end(io, "request").await?;
@@ -170,111 +168,97 @@ impl request_response::Codec for BlobCodec {
 	type Request = BlobRequest;
 	type Response = BlobResponse;
 
-	async fn read_request<T>(&mut self, protocol: &BlobProtocol, io: &mut T) -> io::Result<BlobRequest>
+	async fn read_request<T>(&mut self, _: &BlobProtocol, io: &mut T) -> io::Result<BlobRequest>
 	where
 		T: AsyncRead + Unpin + Send,
 	{
-		match protocol.version {
-			BlobVersion::V1 => read_request_v1(io).await.inspect_err(|error| {
-				if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) {
-					self.counted.requests_malformed.add(1);
-				}
-			}),
-		}
+		read_request_bytes(io).await.inspect_err(|error| {
+			if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) {
+				self.counted.requests_malformed.add(1);
+			}
+		})
 	}
 
-	async fn read_response<T>(&mut self, protocol: &BlobProtocol, io: &mut T) -> io::Result<BlobResponse>
+	async fn read_response<T>(&mut self, _: &BlobProtocol, io: &mut T) -> io::Result<BlobResponse>
 	where
 		T: AsyncRead + Unpin + Send,
 	{
-		match protocol.version {
-			BlobVersion::V1 => {
-				let mut tag = [0u8; 1];
-				io.read_exact(&mut tag).await?;
-				let response = match tag[0] {
-					0 => {
-						let (mut total, mut len) = ([0u8; 8], [0u8; 4]);
-						io.read_exact(&mut total).await?;
-						io.read_exact(&mut len).await?;
-						let (total_len, len) = (u64::from_le_bytes(total), u32::from_le_bytes(len));
-						// Before anything is allocated for it.
-						if len > MAX_CHUNK || u64::from(len) > total_len {
-							return Err(invalid(format!(
-								"a chunk of {len} bytes of {total_len}; the most is {MAX_CHUNK}"
-							)));
-						}
-						let mut bytes = vec![0u8; len as usize];
-						io.read_exact(&mut bytes).await?;
-						BlobResponse::Chunk { total_len, bytes }
-					},
-					1 => BlobResponse::Refused(Refusal::NotFound),
-					2 => BlobResponse::Refused(Refusal::NotYet),
-					3 => BlobResponse::Refused(Refusal::Busy),
-					4 => BlobResponse::Refused(Refusal::NotAdmitted),
-					5 => BlobResponse::Refused(Refusal::OutOfRange),
-					tag => {
-						return Err(invalid(format!("a response that begins with the unknown byte {tag}")))
-					},
-				};
-				expect_end(io, "response").await?;
-				Ok(response)
+		let mut tag = [0u8; 1];
+		io.read_exact(&mut tag).await?;
+		let response = match tag[0] {
+			0 => {
+				let (mut total, mut len) = ([0u8; 8], [0u8; 4]);
+				io.read_exact(&mut total).await?;
+				io.read_exact(&mut len).await?;
+				let (total_len, len) = (u64::from_le_bytes(total), u32::from_le_bytes(len));
+				// Before anything is allocated for it.
+				if len > MAX_SLICE {
+					return Err(invalid(format!("a slice of {len} bytes; the most is {MAX_SLICE}")));
+				}
+				let mut bytes = vec![0u8; len as usize];
+				io.read_exact(&mut bytes).await?;
+				BlobResponse::Slice { total_len, bytes }
 			},
-		}
+			1 => BlobResponse::Refused(Refusal::NotFound),
+			2 => BlobResponse::Refused(Refusal::NotYet),
+			3 => BlobResponse::Refused(Refusal::Busy),
+			4 => BlobResponse::Refused(Refusal::NotAdmitted),
+			5 => BlobResponse::Refused(Refusal::OutOfRange),
+			6 => BlobResponse::Refused(Refusal::Allowance),
+			tag => return Err(invalid(format!("a response that begins with the unknown byte {tag}"))),
+		};
+		expect_end(io, "response").await?;
+		Ok(response)
 	}
 
 	async fn write_request<T>(
 		&mut self,
-		protocol: &BlobProtocol,
+		_: &BlobProtocol,
 		io: &mut T,
 		request: BlobRequest,
 	) -> io::Result<()>
 	where
 		T: AsyncWrite + Unpin + Send,
 	{
-		match protocol.version {
-			BlobVersion::V1 => {
-				let mut bytes = Vec::with_capacity(REQUEST_LEN);
-				bytes.extend_from_slice(request.hash.as_bytes());
-				bytes.extend_from_slice(&request.offset.to_le_bytes());
-				bytes.extend_from_slice(&request.max_len.to_le_bytes());
-				io.write_all(&bytes).await
-			},
-		}
+		let mut bytes = Vec::with_capacity(REQUEST_LEN);
+		bytes.extend_from_slice(request.hash.as_bytes());
+		bytes.extend_from_slice(&request.offset.to_le_bytes());
+		bytes.extend_from_slice(&request.max_len.to_le_bytes());
+		io.write_all(&bytes).await
 	}
 
 	async fn write_response<T>(
 		&mut self,
-		protocol: &BlobProtocol,
+		_: &BlobProtocol,
 		io: &mut T,
 		response: BlobResponse,
 	) -> io::Result<()>
 	where
 		T: AsyncWrite + Unpin + Send,
 	{
-		match protocol.version {
-			BlobVersion::V1 => match response {
-				BlobResponse::Chunk { total_len, bytes } => {
-					let len = u32::try_from(bytes.len())
-						.ok()
-						.filter(|len| *len <= MAX_CHUNK)
-						.ok_or_else(|| invalid("a chunk over the limit was about to be sent"))?;
-					let mut head = Vec::with_capacity(13);
-					head.push(0);
-					head.extend_from_slice(&total_len.to_le_bytes());
-					head.extend_from_slice(&len.to_le_bytes());
-					io.write_all(&head).await?;
-					io.write_all(&bytes).await
-				},
-				BlobResponse::Refused(refusal) => {
-					let tag = match refusal {
-						Refusal::NotFound => 1u8,
-						Refusal::NotYet => 2,
-						Refusal::Busy => 3,
-						Refusal::NotAdmitted => 4,
-						Refusal::OutOfRange => 5,
-					};
-					io.write_all(&[tag]).await
-				},
+		match response {
+			BlobResponse::Slice { total_len, bytes } => {
+				let len = u32::try_from(bytes.len())
+					.ok()
+					.filter(|len| *len <= MAX_SLICE)
+					.ok_or_else(|| invalid("a slice over the limit was about to be sent"))?;
+				let mut head = Vec::with_capacity(13);
+				head.push(0);
+				head.extend_from_slice(&total_len.to_le_bytes());
+				head.extend_from_slice(&len.to_le_bytes());
+				io.write_all(&head).await?;
+				io.write_all(&bytes).await
+			},
+			BlobResponse::Refused(refusal) => {
+				let tag = match refusal {
+					Refusal::NotFound => 1u8,
+					Refusal::NotYet => 2,
+					Refusal::Busy => 3,
+					Refusal::NotAdmitted => 4,
+					Refusal::OutOfRange => 5,
+					Refusal::Allowance => 6,
+				};
+				io.write_all(&[tag]).await
 			},
 		}
 	}
@@ -288,7 +272,7 @@ mod tests {
 	use proptest::prelude::*;
 
 	fn protocol() -> BlobProtocol {
-		BlobProtocol::v1(&H256([0xab; 32]))
+		BlobProtocol::v2(&H256([0xab; 32]))
 	}
 
 	fn write_request(request: &BlobRequest) -> Vec<u8> {
@@ -315,7 +299,7 @@ mod tests {
 	fn responses() -> impl Strategy<Value = BlobResponse> {
 		prop_oneof![
 			(proptest::collection::vec(any::<u8>(), 0..300), any::<u32>()).prop_map(|(bytes, more)| {
-				BlobResponse::Chunk { total_len: bytes.len() as u64 + u64::from(more), bytes }
+				BlobResponse::Slice { total_len: u64::from(more), bytes }
 			}),
 			prop_oneof![
 				Just(Refusal::NotFound),
@@ -323,6 +307,7 @@ mod tests {
 				Just(Refusal::Busy),
 				Just(Refusal::NotAdmitted),
 				Just(Refusal::OutOfRange),
+				Just(Refusal::Allowance),
 			]
 			.prop_map(BlobResponse::Refused),
 		]
@@ -363,24 +348,24 @@ mod tests {
 	}
 
 	#[test]
-	fn chunk_over_the_limit_is_refused_before_its_bytes_are_read() {
+	fn slice_over_the_limit_is_refused_before_its_bytes_are_read() {
 		let mut bytes = vec![0u8];
 		bytes.extend_from_slice(&u64::MAX.to_le_bytes());
-		bytes.extend_from_slice(&(MAX_CHUNK + 1).to_le_bytes());
+		bytes.extend_from_slice(&(MAX_SLICE + 1).to_le_bytes());
 		let error = read_response(&bytes).expect_err("too long");
 		assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-		assert!(error.to_string().contains("1048577"), "{error}");
+		assert!(error.to_string().contains(&(MAX_SLICE + 1).to_string()), "{error}");
 	}
 
 	#[test]
 	fn names_hold_the_genesis_hash_so_that_chains_differ() {
 		let (a, b) = (H256([0xab; 32]), H256([0xcd; 32]));
 		for name in
-			[BlobProtocol::v1(&a).as_ref(), kademlia_protocol(&a).as_ref(), identify_version(&a).as_str()]
+			[BlobProtocol::v2(&a).as_ref(), kademlia_protocol(&a).as_ref(), identify_version(&a).as_str()]
 		{
 			assert!(name.contains(&"ab".repeat(32)), "{name}");
 		}
-		assert_ne!(BlobProtocol::v1(&a).as_ref(), BlobProtocol::v1(&b).as_ref());
+		assert_ne!(BlobProtocol::v2(&a).as_ref(), BlobProtocol::v2(&b).as_ref());
 		assert_ne!(kademlia_protocol(&a), kademlia_protocol(&b));
 		assert_ne!(identify_version(&a), identify_version(&b));
 	}

@@ -3,7 +3,9 @@
 
 mod common;
 
-use cairn_network::{FetchError, Fetched, Limits, NetworkConfig, Problem, Route, SourceReport};
+use cairn_network::{
+	FetchError, Fetched, Limits, NetworkConfig, PeerId, Problem, Route, Shortage, SourceReport,
+};
 use cairn_primitives::{artifact_hash, ArtifactHash, H256};
 use common::*;
 use std::{slice::from_ref, time::Duration};
@@ -46,12 +48,24 @@ async fn fails_with(
 	.await
 }
 
-async fn fetch(node: &Node, hash: ArtifactHash, preferred: &[[u8; 32]]) -> Result<Fetched, FetchError> {
-	node.network.fetch(hash, preferred.to_vec(), LONG).await
+/// Fetches; says from whom and how they were found, nobody when it was there already.
+async fn fetch(
+	node: &Node,
+	hash: ArtifactHash,
+	preferred: &[[u8; 32]],
+) -> Result<Vec<(PeerId, Route)>, FetchError> {
+	node.network.fetch(hash, preferred.to_vec(), LONG).await.map(givers)
 }
 
-fn from(seed: u8, route: Route) -> Result<Fetched, FetchError> {
-	Ok(Fetched::From { peer: peer_id(seed), route })
+fn givers(fetched: Fetched) -> Vec<(PeerId, Route)> {
+	match fetched {
+		Fetched::AlreadyStored => Vec::new(),
+		Fetched::From { sources, .. } => sources.iter().map(|source| (source.peer, source.route)).collect(),
+	}
+}
+
+fn from(seed: u8, route: Route) -> Result<Vec<(PeerId, Route)>, FetchError> {
+	Ok(vec![(peer_id(seed), route)])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,9 +81,8 @@ async fn blob_travels_from_a_holder_that_only_the_bootnode_and_kademlia_know() {
 	eventually(|| bootnode.network.counters().provider_records == 2).await;
 
 	let asker = node(3, &[bootnode.address()], &chain).await;
-	let Fetched::From { peer, route } = fetch(&asker, hash, &[]).await.unwrap() else {
-		panic!("never fetched")
-	};
+	let sources = fetch(&asker, hash, &[]).await.unwrap();
+	let [(peer, route)] = sources[..] else { panic!("{sources:?}") };
 	assert_eq!(peer, peer_id(2));
 	// Through Kademlia the two may have met before the fetch came to asking Kademlia.
 	assert_ne!(route, Route::Preferred);
@@ -79,11 +92,13 @@ async fn blob_travels_from_a_holder_that_only_the_bootnode_and_kademlia_know() {
 	// The holder repeats its announcements to the newcomer.
 	eventually(|| asker.network.counters().provider_records == 2).await;
 	assert_eq!(fetch(&asker, second, &[]).await, from(2, Route::Provider));
-	assert_eq!(fetch(&asker, second, &[]).await, Ok(Fetched::AlreadyStored));
+	assert_eq!(fetch(&asker, second, &[]).await, Ok(vec![]));
 
 	let counters = asker.network.counters();
 	assert_eq!((counters.fetches_ok, counters.fetches_failed), (3, 0));
-	assert_eq!(counters.blob_bytes_in, 3 * 1024 * KIB as u64 + 17 + 11);
+	// The bytes, and less than a hundredth more to prove them.
+	let len = 3 * 1024 * KIB as u64 + 17 + 11;
+	assert!((len..len + len / 100).contains(&counters.blob_bytes_in), "{}", counters.blob_bytes_in);
 	assert!(counters.bytes_in > counters.blob_bytes_in);
 	assert_eq!(holder.network.counters().blob_bytes_out, counters.blob_bytes_in);
 }
@@ -104,24 +119,30 @@ async fn liar_is_banned_and_the_other_holder_is_used() {
 	let chain = TestChain::open();
 	let bytes = artifact(200 * KIB, 1);
 	let wrong = artifact(200 * KIB, 2);
-	let liar = raw_peer(1, move |_, request| Answer::Bytes(chunk_of(&wrong, request))).await;
+	let liar = raw_peer(1, move |_, request| Answer::Bytes(slice_of(&wrong, request))).await;
 	let holder = node(2, &[], &chain).await;
 	let hash = holder.store.put(&bytes).unwrap();
 	let asker = start(small_chunks(3, &[liar.address.clone(), holder.address()]), 3, &chain).await.unwrap();
 	asker.connected_to(liar.peer_id()).await;
 	asker.connected_to(peer_id(2)).await;
 
-	assert_eq!(fetch(&asker, hash, &[liar.key(), holder.key()]).await, from(2, Route::Preferred));
+	let fetched = asker.network.fetch(hash, vec![liar.key(), holder.key()], LONG).await.unwrap();
+	let Fetched::From { sources, problems } = fetched else { panic!("never fetched") };
+	assert_eq!(sources.iter().map(|source| source.peer).collect::<Vec<_>>(), [peer_id(2)]);
+	let named = |report: &SourceReport| {
+		report.peer == Some(liar.peer_id()) && report.problem == Problem::WrongBytes
+	};
+	assert!(problems.iter().any(named), "the report does not name the liar: {problems:?}");
 	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
 	assert_eq!(asker.network.banned_peers(), [liar.peer_id()]);
 	assert_eq!(asker.network.counters().bans, 1);
 	asker.disconnected_from(liar.peer_id()).await;
 	assert_eq!(asker.store.list().unwrap(), [hash], "wrong bytes reached the store");
 
-	let asked_before = liar.offsets().len();
+	let asked_before = liar.asked();
 	let absent = artifact_hash(b"something else");
 	fails_with(&asker, absent, 1, |problem| matches!(problem, Problem::Banned(_))).await;
-	assert_eq!(liar.offsets().len(), asked_before);
+	assert_eq!(liar.asked(), asked_before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +154,7 @@ async fn ban_ends_after_its_time() {
 	let peer = raw_peer(1, move |n, request| {
 		let mut bytes = bytes.clone();
 		bytes[0] ^= u8::from(n == 0);
-		Answer::Bytes(chunk_of(&bytes, request))
+		Answer::Bytes(slice_of(&bytes, request))
 	})
 	.await;
 	let mut config = config(2, from_ref(&peer.address));
@@ -145,28 +166,50 @@ async fn ban_ends_after_its_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn honest_holder_is_not_blamed_when_a_liar_sent_the_first_bytes() {
+async fn peer_that_lies_in_mid_transfer_is_banned_and_what_it_proved_is_kept() {
 	let chain = TestChain::open();
-	let bytes = artifact(200 * KIB, 1);
-	let wrong = artifact(200 * KIB, 2);
-	// Sends one wrong chunk and is gone.
-	let liar = raw_peer(1, move |n, request| match n {
-		0 => Answer::Bytes(chunk_of(&wrong, request)),
-		_ => Answer::Vanish,
+	let bytes = artifact(300 * KIB, 1);
+	let served = bytes.clone();
+	// The length and two chunks are right, the third is not.
+	let liar = raw_peer(1, move |n, request| {
+		let mut proof = proof_of(&served, request);
+		*proof.last_mut().unwrap() ^= u8::from(n == 3);
+		Answer::Bytes(slice(served.len() as u64, &proof))
 	})
 	.await;
 	let holder = node(2, &[], &chain).await;
 	let hash = holder.store.put(&bytes).unwrap();
 	let mut config = small_chunks(3, &[liar.address.clone(), holder.address()]);
 	config.limits.chunks_in_flight = 1;
+	config.limits.sources_per_transfer = 1;
 	let asker = start(config, 3, &chain).await.unwrap();
 	asker.connected_to(liar.peer_id()).await;
 	asker.connected_to(peer_id(2)).await;
 
-	assert_eq!(fetch(&asker, hash, &[liar.key(), holder.key()]).await, from(2, Route::Preferred));
+	let fetched = fetch(&asker, hash, &[liar.key(), holder.key()]).await.unwrap();
+	assert!(fetched.contains(&(peer_id(2), Route::Preferred)), "{fetched:?}");
 	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
-	assert!(asker.network.banned_peers().is_empty());
-	assert_eq!(liar.offsets(), [0, 64 * 1024]);
+	assert_eq!(asker.network.banned_peers(), [liar.peer_id()]);
+	let chunk = 64 * 1024;
+	assert_eq!(liar.offsets(), [0, chunk, 2 * chunk]);
+	// The third to the fifth chunk; the length was proven by the liar.
+	assert_eq!(holder.network.counters().requests_served, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn length_that_contradicts_the_proven_one_is_a_lie() {
+	let chain = TestChain::open();
+	let bytes = artifact(300 * KIB, 1);
+	let hash = artifact_hash(&bytes);
+	let liar = raw_peer(1, move |n, request| {
+		let total = bytes.len() as u64 + u64::from(n > 0);
+		Answer::Bytes(slice(total, &proof_of(&bytes, request)))
+	})
+	.await;
+	let asker = start(small_chunks(2, from_ref(&liar.address)), 2, &chain).await.unwrap();
+	let lied = |problem: &Problem| matches!(problem, Problem::WrongBytes | Problem::Banned(_));
+	fails_with(&asker, hash, 1, lied).await;
+	assert_eq!(asker.network.banned_peers(), [liar.peer_id()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +234,7 @@ async fn blob_is_refused_until_the_commit_window_closes() {
 	});
 	eventually(|| holder.network.counters().requests_refused > refused).await;
 	chain.set_window_closed(true);
-	assert_eq!(waiting.await.unwrap(), from(1, Route::Preferred));
+	assert_eq!(waiting.await.unwrap().map(givers), from(1, Route::Preferred));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,9 +259,7 @@ async fn unadmitted_peer_that_asks_at_once_is_told_why_it_gets_nothing() {
 	let holder = node(1, &[], &chain).await;
 	let hash = holder.store.put(b"hello world").unwrap();
 	let mut stranger = raw_peer(2, |_, _| Answer::Silence).await;
-	let mut request = hash.as_bytes().to_vec();
-	request.extend_from_slice(&[0; 8]);
-	request.extend_from_slice(&1000u32.to_le_bytes());
+	let request = request(&hash, 0, 0);
 	stranger.ask(holder.address(), request.clone());
 	let answer = within_long(stranger.answers.recv()).await.unwrap();
 	// The refusal, unless the connection was closed before the request was read.
@@ -230,7 +271,7 @@ async fn unadmitted_peer_that_asks_at_once_is_told_why_it_gets_nothing() {
 		stranger.ask(holder.address(), request.clone());
 		if let Ok(answer) = within_long(stranger.answers.recv()).await.unwrap() {
 			if answer != [4] {
-				assert_eq!(answer, chunk(11, b"hello world"));
+				assert_eq!(answer, slice_of(b"hello world", &request));
 				break;
 			}
 		}
@@ -243,7 +284,7 @@ async fn peer_that_this_node_does_not_admit_is_not_asked_even_as_bootnode() {
 	let chain = TestChain::of(&[2]);
 	let bytes = artifact(KIB, 1);
 	let hash = artifact_hash(&bytes);
-	let stranger = raw_peer(1, move |_, request| Answer::Bytes(chunk_of(&bytes, request))).await;
+	let stranger = raw_peer(1, move |_, request| Answer::Bytes(slice_of(&bytes, request))).await;
 	let asker = node(2, from_ref(&stranger.address), &chain).await;
 	fails_with(
 		&asker,
@@ -352,19 +393,26 @@ async fn interrupted_transfer_goes_on_where_it_broke_off() {
 	let chain = TestChain::open();
 	let bytes = artifact(300 * KIB, 1);
 	let hash = artifact_hash(&bytes);
-	let served = bytes.clone();
-	let holder = raw_peer(1, move |n, request| match n {
-		2 => Answer::HangUp,
-		_ => Answer::Bytes(chunk_of(&served, request)),
-	})
-	.await;
-	let mut config = small_chunks(2, from_ref(&holder.address));
-	config.limits.chunks_in_flight = 1;
-	let asker = start(config, 2, &chain).await.unwrap();
-	assert_eq!(fetch(&asker, hash, &[holder.key()]).await, from(1, Route::Preferred));
-	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
-	let chunk = 64 * 1024;
-	assert_eq!(holder.offsets(), [0, chunk, 2 * chunk, 2 * chunk, 3 * chunk, 4 * chunk]);
+	// Between two chunks, and in the middle of one.
+	for in_the_middle in [false, true] {
+		let served = bytes.clone();
+		let holder = raw_peer(1, move |n, request| match n {
+			3 if in_the_middle => {
+				let slice = slice_of(&served, request);
+				Answer::Bytes(slice[..slice.len() / 2].to_vec())
+			},
+			3 => Answer::HangUp,
+			_ => Answer::Bytes(slice_of(&served, request)),
+		})
+		.await;
+		let mut config = small_chunks(2, from_ref(&holder.address));
+		config.limits.chunks_in_flight = 1;
+		let asker = start(config, 2, &chain).await.unwrap();
+		assert_eq!(fetch(&asker, hash, &[holder.key()]).await, from(1, Route::Preferred));
+		assert_eq!(asker.store.get(&hash).unwrap().as_ref(), Some(&bytes));
+		let chunk = 64 * 1024;
+		assert_eq!(holder.offsets(), [0, chunk, 2 * chunk, 2 * chunk, 3 * chunk, 4 * chunk]);
+	}
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -374,8 +422,8 @@ async fn interrupted_transfer_goes_on_after_a_restart() {
 	let hash = artifact_hash(&bytes);
 	let served = bytes.clone();
 	let holder = raw_peer(1, move |n, request| match n {
-		2 => Answer::Silence,
-		_ => Answer::Bytes(chunk_of(&served, request)),
+		3 => Answer::Silence,
+		_ => Answer::Bytes(slice_of(&served, request)),
 	})
 	.await;
 	let mut config = small_chunks(2, from_ref(&holder.address));
@@ -388,7 +436,7 @@ async fn interrupted_transfer_goes_on_after_a_restart() {
 	eventually(|| holder.offsets().len() == 3).await;
 	let asker = restart(asker, config, &chain).await;
 	assert_eq!(waiting.await.unwrap(), Err(FetchError::Stopped { hash }));
-	assert_eq!(asker.partials().len(), 1);
+	assert_eq!(asker.partials().len(), 2, "data and outboard");
 
 	assert_eq!(fetch(&asker, hash, &[holder.key()]).await, from(1, Route::Preferred));
 	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
@@ -403,7 +451,7 @@ async fn next_holder_goes_on_when_one_vanishes_in_mid_transfer() {
 	let bytes = artifact(300 * KIB, 1);
 	let served = bytes.clone();
 	let fleeting = raw_peer(1, move |n, request| match n {
-		0 | 1 => Answer::Bytes(chunk_of(&served, request)),
+		0..=2 => Answer::Bytes(slice_of(&served, request)),
 		_ => Answer::Vanish,
 	})
 	.await;
@@ -411,10 +459,12 @@ async fn next_holder_goes_on_when_one_vanishes_in_mid_transfer() {
 	let hash = holder.store.put(&bytes).unwrap();
 	let mut config = small_chunks(3, &[fleeting.address.clone(), holder.address()]);
 	config.limits.chunks_in_flight = 1;
+	config.limits.sources_per_transfer = 1;
 	let asker = start(config, 3, &chain).await.unwrap();
 	asker.connected_to(peer_id(1)).await;
 	asker.connected_to(peer_id(2)).await;
-	assert_eq!(fetch(&asker, hash, &[fleeting.key(), holder.key()]).await, from(2, Route::Preferred));
+	let fetched = fetch(&asker, hash, &[fleeting.key(), holder.key()]).await.unwrap();
+	assert_eq!(fetched.len(), 2, "{fetched:?}");
 	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
 	// Five chunks in all, of which the first two had come.
 	assert_eq!(holder.network.counters().requests_served, 3);
@@ -432,7 +482,7 @@ async fn next_holder_is_asked_when_one_stalls() {
 	asker.connected_to(peer_id(1)).await;
 	asker.connected_to(peer_id(2)).await;
 	assert_eq!(fetch(&asker, hash, &[stalling.key(), holder.key()]).await, from(2, Route::Preferred));
-	assert_eq!(stalling.offsets(), [0]);
+	assert_eq!(stalling.asked(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -453,34 +503,191 @@ async fn holder_that_hangs_while_connecting_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oversized_length_is_refused_before_anything_is_kept() {
+async fn oversized_length_without_proof_is_a_lie_and_nothing_is_kept() {
 	let chain = TestChain::open();
-	let boaster =
-		raw_peer(1, |_, request| Answer::Bytes(chunk(1 << 40, &vec![0; max_len_of(request) as usize]))).await;
-	let mut config = config(2, from_ref(&boaster.address));
-	config.limits.max_artifact_len = 1 << 20;
-	let asker = start(config, 2, &chain).await.unwrap();
-	let expected = Problem::TooLarge { declared: 1 << 40, max: 1 << 20 };
-	fails_with(&asker, H256([9; 32]), 1, |problem| *problem == expected).await;
-	assert!(boaster.offsets().iter().all(|offset| *offset == 0));
+	let boaster = raw_peer(1, |_, _| Answer::Bytes(slice(1 << 40, &vec![0; 1 << 20]))).await;
+	let asker = node(2, from_ref(&boaster.address), &chain).await;
+	let lied = |problem: &Problem| matches!(problem, Problem::WrongBytes | Problem::Banned(_));
+	fails_with(&asker, H256([9; 32]), 1, lied).await;
+	assert!(boaster.offsets().is_empty());
 	asker.network.shutdown().await;
 	assert!(asker.partials().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn artifact_over_the_limit_is_refused_before_any_chunk_is_asked_for() {
+	let chain = TestChain::open();
+	let bytes = artifact(300 * KIB, 1);
+	let hash = artifact_hash(&bytes);
+	let holder = raw_peer(1, move |_, request| Answer::Bytes(slice_of(&bytes, request))).await;
+	let mut config = small_chunks(2, from_ref(&holder.address));
+	config.limits.max_artifact_len = 1000;
+	let asker = start(config, 2, &chain).await.unwrap();
+	let error = fetch(&asker, hash, &[holder.key()]).await.unwrap_err();
+	assert_eq!(error, FetchError::TooLarge { hash, len: 300 * KIB as u64, max: 1000 });
+	assert!(holder.offsets().is_empty() && asker.partials().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifact_that_has_no_room_is_refused_with_folder_need_and_what_is_free() {
+	let chain = TestChain::open();
+	let bytes = artifact(300 * KIB, 1);
+	let (hash, len) = (artifact_hash(&bytes), bytes.len() as u64);
+	let served = bytes.clone();
+	let holder = raw_peer(1, move |_, request| Answer::Bytes(slice_of(&served, request))).await;
+	let cases = [Limits { disk_quota: Some(200_000), ..limits() }, Limits { disk_reserve: 1 << 60, ..limits() }];
+	for limits in cases {
+		let mut config = small_chunks(2, from_ref(&holder.address));
+		config.limits = Limits { chunk_len: 64 * 1024, ..limits.clone() };
+		let mut asker = start(config.clone(), 2, &chain).await.unwrap();
+		let error = fetch(&asker, hash, &[holder.key()]).await.unwrap_err();
+		let FetchError::NoSpace { folder, need, shortage, .. } = &error else { panic!("{error}") };
+		assert_eq!(folder, asker.store.root());
+		assert!((len..len + len / 100).contains(need), "{need}");
+		let has = match shortage {
+			Shortage::Quota { quota, used, promised: 0 } if *used < *quota => *quota,
+			Shortage::Disk { free, reserve, promised: 0 } if *free > 0 && *reserve == 1 << 60 => *free,
+			other => panic!("{other:?}"),
+		};
+		let said = error.to_string();
+		for part in [folder.display().to_string(), need.to_string(), has.to_string()] {
+			assert!(said.contains(&part), "{said}");
+		}
+		assert!(holder.offsets().is_empty() && asker.partials().is_empty());
+
+		// With more room, the same fetch succeeds.
+		config.limits.disk_quota = Some(10_000_000);
+		config.limits.disk_reserve = 0;
+		asker = restart(asker, config, &chain).await;
+		assert_eq!(fetch(&asker, hash, &[holder.key()]).await, from(1, Route::Preferred));
+		assert_eq!(asker.store.get(&hash).unwrap().unwrap(), bytes);
+		let chunks = holder.take_offsets();
+		assert_eq!(chunks.len(), 5);
+	}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_holders_give_parts_of_one_artifact() {
+	let chain = TestChain::open();
+	let bytes = artifact(300 * KIB, 1);
+	let hash = artifact_hash(&bytes);
+	let (served, served_too) = (bytes.clone(), bytes.clone());
+	let given = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+	let seen = given.clone();
+	// Gives two chunks and then has it no more.
+	let first = raw_peer(1, move |_, request| {
+		let chunks = given.load(std::sync::atomic::Ordering::SeqCst);
+		if chunks == 2 {
+			return Answer::Bytes(vec![1]);
+		}
+		given.fetch_add(usize::from(max_len_of(request) > 0), std::sync::atomic::Ordering::SeqCst);
+		Answer::Bytes(slice_of(&served, request))
+	})
+	.await;
+	// Is busy until the other one has had its turn.
+	let second = raw_peer(2, move |_, request| {
+		if seen.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+			return Answer::Bytes(vec![3]);
+		}
+		Answer::Bytes(slice_of(&served_too, request))
+	})
+	.await;
+	let mut config = small_chunks(3, &[first.address.clone(), second.address.clone()]);
+	config.limits.chunks_in_flight = 1;
+	let asker = start(config, 3, &chain).await.unwrap();
+	asker.connected_to(first.peer_id()).await;
+	asker.connected_to(second.peer_id()).await;
+	let mut fetched = fetch(&asker, hash, &[first.key(), second.key()]).await.unwrap();
+	fetched.sort();
+	let mut both = vec![(first.peer_id(), Route::Preferred), (second.peer_id(), Route::Preferred)];
+	both.sort();
+	assert_eq!(fetched, both);
+	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
+	assert!(asker.network.banned_peers().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunk_that_one_holder_sits_on_is_asked_of_another_that_has_nothing_to_do() {
+	let chain = TestChain::open();
+	let bytes = artifact(300 * KIB, 1);
+	let served = bytes.clone();
+	let slow = raw_peer(1, move |n, request| match n {
+		0 => Answer::Bytes(slice_of(&served, request)),
+		_ => Answer::Silence,
+	})
+	.await;
+	let holder = node(2, &[], &chain).await;
+	let hash = holder.store.put(&bytes).unwrap();
+	let mut config = small_chunks(3, &[slow.address.clone(), holder.address()]);
+	// The slow one's time would outlast the fetch.
+	config.limits.chunk_timeout = LONG - Duration::from_secs(20);
+	let asker = start(config, 3, &chain).await.unwrap();
+	asker.connected_to(slow.peer_id()).await;
+	asker.connected_to(peer_id(2)).await;
+	let within = LONG - Duration::from_secs(21);
+	asker.network.fetch(hash, vec![slow.key(), holder.key()], within).await.unwrap();
+	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holder_stops_at_the_allowance_and_another_gives_the_rest() {
+	let chain = TestChain::open();
+	let bytes = artifact(1500 * KIB, 1);
+	let mut sparing = config(1, &[]);
+	sparing.limits.serving_per_window = 1 << 20;
+	let sparing = start(sparing, 1, &chain).await.unwrap();
+	let hash = sparing.store.put(&bytes).unwrap();
+	let asker = start(small_chunks(3, &[sparing.address()]), 3, &chain).await.unwrap();
+	let spent = Problem::Refused(cairn_network::protocol::Refusal::Allowance);
+	fails_with(&asker, hash, 1, |problem| *problem == spent).await;
+	let out = sparing.network.counters().blob_bytes_out;
+	assert!(out > 900 * KIB as u64 && out <= 1 << 20, "{out}");
+
+	let generous = node(2, &[], &chain).await;
+	generous.store.put(&bytes).unwrap();
+	let asker = restart(asker, small_chunks(3, &[sparing.address(), generous.address()]), &chain).await;
+	fetch(&asker, hash, &[sparing.key(), generous.key()]).await.unwrap();
+	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
+	// What the first gave was not fetched again.
+	assert!(generous.network.counters().blob_bytes_out < 700 * KIB as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_is_served_to_others_with_the_outboard_that_came_along() {
+	let chain = TestChain::open();
+	let first = node(1, &[], &chain).await;
+	let bytes = artifact(3000 * KIB, 1);
+	let hash = first.store.put(&bytes).unwrap();
+	let second = node(2, &[first.address()], &chain).await;
+	fetch(&second, hash, &[first.key()]).await.unwrap();
+	let read = |node: &Node| std::fs::read(node.store.outboard_path(&hash)).unwrap();
+	assert_eq!(read(&first), read(&second));
+	first.network.shutdown().await;
+	let third = node(3, &[second.address()], &chain).await;
+	assert_eq!(fetch(&third, hash, &[second.key()]).await, from(2, Route::Preferred));
+	assert_eq!(third.store.get(&hash).unwrap(), Some(bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_that_break_the_protocol_are_a_reported_problem_of_that_peer() {
 	let chain = TestChain::open();
-	let cases: [(&str, Vec<u8>); 5] = [
-		("no bytes where some are due", chunk(100, b"")),
-		("fewer bytes than are due", chunk(100, b"few")),
+	let hello = b"hello world";
+	let proof = proof_of(hello, &request(&artifact_hash(hello), 0, 0));
+	let mut endless = slice(11, &proof);
+	endless.resize(1 << 22, 0);
+	let cases: [(&str, Vec<u8>); 6] = [
+		("no bytes where some are due", slice(11, b"")),
+		("fewer bytes than are due", slice(11, &proof[..5])),
+		("more bytes than prove anything", slice(11, &[&proof[..], b"!"].concat())),
 		("an unknown tag", vec![77]),
-		("bytes after the end", [chunk(3, b"abc"), vec![1]].concat()),
-		("a chunk longer than the whole", chunk(2, b"abc")),
+		("a stream that does not end", endless),
+		("a slice longer than any", [&[0][..], &11u64.to_le_bytes(), &u32::MAX.to_le_bytes()].concat()),
 	];
 	for (case, answer) in cases {
 		let peer = raw_peer(1, move |_, _| Answer::Bytes(answer.clone())).await;
 		let asker = node(2, from_ref(&peer.address), &chain).await;
-		fails_with(&asker, H256([9; 32]), 1, |problem| matches!(problem, Problem::Protocol(_))).await;
+		let broken = |problem: &Problem| matches!(problem, Problem::Protocol(_));
+		fails_with(&asker, artifact_hash(hello), 1, broken).await;
 		assert!(asker.store.list().unwrap().is_empty(), "{case}");
 	}
 }
@@ -508,7 +715,7 @@ async fn concurrent_fetches_of_one_artifact_share_a_transfer() {
 	let bytes = artifact(300 * KIB, 1);
 	let hash = artifact_hash(&bytes);
 	let served = bytes.clone();
-	let holder = raw_peer(1, move |_, request| Answer::Bytes(chunk_of(&served, request))).await;
+	let holder = raw_peer(1, move |_, request| Answer::Bytes(slice_of(&served, request))).await;
 	let asker = start(small_chunks(2, from_ref(&holder.address)), 2, &chain).await.unwrap();
 	let fetches: Vec<_> = (0..10)
 		.map(|_| {
@@ -536,7 +743,7 @@ async fn busy_holder_is_asked_again_more_slowly() {
 		if n % 3 == 1 {
 			Answer::Bytes(vec![3])
 		} else {
-			Answer::Bytes(chunk_of(&served, request))
+			Answer::Bytes(slice_of(&served, request))
 		}
 	})
 	.await;
@@ -553,9 +760,7 @@ async fn holder_that_serves_as_many_as_it_may_says_that_it_is_busy() {
 	let holder = start(config, 1, &chain).await.unwrap();
 	let hash = holder.store.put(&artifact(900 * KIB, 1)).unwrap();
 	let mut peer = raw_peer(2, |_, _| Answer::Silence).await;
-	let mut request = hash.as_bytes().to_vec();
-	request.extend_from_slice(&[0; 8]);
-	request.extend_from_slice(&u32::MAX.to_le_bytes());
+	let request = request(&hash, 0, 1 << 20);
 	// One first, which connects the two.
 	peer.ask(holder.address(), request.clone());
 	assert!(within_long(peer.answers.recv()).await.unwrap().unwrap().len() > 900 * KIB);

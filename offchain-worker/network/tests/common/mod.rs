@@ -2,6 +2,10 @@
 #![allow(dead_code)]
 
 use async_trait::async_trait;
+use bao_tree::{
+	io::{outboard::PreOrderMemOutboard, sync::encode_ranges_validated},
+	BlockSize, ChunkNum, ChunkRanges,
+};
 use cairn_artifacts::Store;
 use cairn_network::{
 	keypair_from_seed, network_key, peer_id_of_network_key, protocol, AccessPolicy, Admission, Limits,
@@ -205,8 +209,8 @@ pub fn artifact(len: usize, seed: u64) -> Vec<u8> {
 		.collect()
 }
 
-/// A chunk on the wire, written out by hand.
-pub fn chunk(total: u64, bytes: &[u8]) -> Vec<u8> {
+/// A slice on the wire, written out by hand.
+pub fn slice(total: u64, bytes: &[u8]) -> Vec<u8> {
 	let mut out = vec![0u8];
 	out.extend_from_slice(&total.to_le_bytes());
 	out.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_le_bytes());
@@ -214,10 +218,28 @@ pub fn chunk(total: u64, bytes: &[u8]) -> Vec<u8> {
 	out
 }
 
-/// The chunk of `bytes` that a request asks for.
-pub fn chunk_of(bytes: &[u8], request: &[u8]) -> Vec<u8> {
-	let (offset, max_len) = (offset_of(request) as usize, max_len_of(request) as usize);
-	chunk(bytes.len() as u64, &bytes[offset..bytes.len().min(offset + max_len)])
+/// The bytes that a request asks for, and what proves that they are of `bytes`.
+pub fn proof_of(bytes: &[u8], request: &[u8]) -> Vec<u8> {
+	let total = bytes.len() as u64;
+	let (start, end) = match max_len_of(request) {
+		0 => (total.saturating_sub(1) / 16384 * 16384, total),
+		len => (offset_of(request), total.min(offset_of(request) + u64::from(len))),
+	};
+	let outboard = PreOrderMemOutboard::create(bytes, BlockSize::from_chunk_log(4));
+	let ranges = ChunkRanges::from(ChunkNum::full_chunks(start)..ChunkNum::chunks(end));
+	let mut out = Vec::new();
+	encode_ranges_validated(bytes, &outboard, &ranges, &mut out).unwrap();
+	out
+}
+
+/// The honest answer to a request of a holder of `bytes`.
+pub fn slice_of(bytes: &[u8], request: &[u8]) -> Vec<u8> {
+	slice(bytes.len() as u64, &proof_of(bytes, request))
+}
+
+/// A request as bytes.
+pub fn request(hash: &ArtifactHash, offset: u64, max_len: u32) -> Vec<u8> {
+	[hash.as_bytes(), &offset.to_le_bytes(), &max_len.to_le_bytes()].concat()
 }
 
 pub fn offset_of(request: &[u8]) -> u64 {
@@ -310,9 +332,22 @@ impl RawPeer {
 		peer_id(self.seed)
 	}
 
-	/// The offsets it was asked for, in order.
+	/// The offsets of the chunks that it was asked for, in order.
 	pub fn offsets(&self) -> Vec<u64> {
-		self.requests.lock().unwrap().iter().map(|request| offset_of(request)).collect()
+		let requests = self.requests.lock().unwrap();
+		requests.iter().filter(|request| max_len_of(request) > 0).map(|request| offset_of(request)).collect()
+	}
+
+	/// The same, and forgets them.
+	pub fn take_offsets(&self) -> Vec<u64> {
+		let offsets = self.offsets();
+		self.requests.lock().unwrap().clear();
+		offsets
+	}
+
+	/// How often it was asked for anything.
+	pub fn asked(&self) -> usize {
+		self.requests.lock().unwrap().len()
 	}
 
 	/// Sends bytes as a request.
@@ -321,7 +356,8 @@ impl RawPeer {
 	}
 }
 
-/// A raw peer that answers the `n`th request (from 0) with `answer(n, request)`.
+/// A raw peer that answers the `n`th request (from 0) with `answer(n, request)`. The first is mostly for the proof of
+/// the length.
 pub async fn raw_peer(seed: u8, mut answer: impl FnMut(usize, &[u8]) -> Answer + Send + 'static) -> RawPeer {
 	let keypair = libp2p::identity::Keypair::from(keypair_from_seed([seed; 32]));
 	let mut swarm = libp2p::SwarmBuilder::with_existing_identity(keypair)
@@ -334,7 +370,7 @@ pub async fn raw_peer(seed: u8, mut answer: impl FnMut(usize, &[u8]) -> Answer +
 				keypair.public(),
 			)),
 			blobs: request_response::Behaviour::new(
-				[(protocol::BlobProtocol::v1(&GENESIS), ProtocolSupport::Full)],
+				[(protocol::BlobProtocol::v2(&GENESIS), ProtocolSupport::Full)],
 				request_response::Config::default().with_request_timeout(LONG),
 			),
 		})

@@ -1,0 +1,141 @@
+//! How many bytes a peer may have: at which rate, and within a window of time.
+
+use libp2p::PeerId;
+use std::{
+	collections::HashMap,
+	time::{Duration, Instant},
+};
+
+/// The most peers that are remembered.
+const PEERS: usize = 4096;
+
+/// What is done about a peer's next bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Allowance {
+	/// They are given after this pause.
+	After(Duration),
+	/// They are not given before the window ends.
+	Spent,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Meter {
+	window_ends: Instant,
+	/// Bytes in this window.
+	given: u64,
+	/// When what was given so far is paid for at the rate.
+	free_at: Instant,
+}
+
+/// What each peer has been given. Pure bookkeeping: time is handed in. It outlives connections, so that nobody begins
+/// anew by coming back.
+#[derive(Debug)]
+pub(crate) struct Meters {
+	/// Bytes per second; `None` without a limit.
+	rate: Option<u64>,
+	window: Duration,
+	per_window: u64,
+	meters: HashMap<PeerId, Meter>,
+}
+
+impl Meters {
+	pub(crate) fn new(limits: &crate::Limits) -> Self {
+		Self {
+			rate: limits.serving_rate_per_peer,
+			window: limits.serving_window,
+			per_window: limits.serving_per_window,
+			meters: HashMap::new(),
+		}
+	}
+
+	/// Enters `bytes` for a peer if the window has room for them, and says how long to wait for the rate's sake. A
+	/// second's worth may be given at once.
+	pub(crate) fn take(&mut self, peer: PeerId, bytes: u64, now: Instant) -> Allowance {
+		if self.meters.len() >= PEERS && !self.meters.contains_key(&peer) {
+			self.meters.retain(|_, meter| now < meter.window_ends);
+			if self.meters.len() >= PEERS {
+				return Allowance::Spent;
+			}
+		}
+		let fresh = Meter { window_ends: now + self.window, given: 0, free_at: now };
+		let meter = self.meters.entry(peer).or_insert(fresh);
+		if now >= meter.window_ends {
+			*meter = Meter { free_at: meter.free_at.max(now), ..fresh };
+		}
+		if meter.given.saturating_add(bytes) > self.per_window {
+			return Allowance::Spent;
+		}
+		meter.given += bytes;
+		let Some(rate) = self.rate else { return Allowance::After(Duration::ZERO) };
+		let burst = Duration::from_secs(1);
+		let cost = Duration::from_secs_f64(bytes as f64 / rate as f64);
+		meter.free_at = meter.free_at.max(now) + cost;
+		Allowance::After((meter.free_at - now).saturating_sub(burst))
+	}
+
+	/// Takes back what was entered and not given.
+	pub(crate) fn give_back(&mut self, peer: &PeerId, bytes: u64) {
+		if let Some(meter) = self.meters.get_mut(peer) {
+			meter.given = meter.given.saturating_sub(bytes);
+		}
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::Limits;
+
+	fn meters(rate: Option<u64>) -> Meters {
+		Meters::new(&Limits {
+			serving_rate_per_peer: rate,
+			serving_window: Duration::from_secs(60),
+			serving_per_window: 1000,
+			..Limits::default()
+		})
+	}
+
+	#[test]
+	fn window_is_spent_until_it_ends_and_each_peer_has_its_own() {
+		let (mut meters, now) = (meters(None), Instant::now());
+		let (a, b) = (PeerId::random(), PeerId::random());
+		let at = |seconds| now + Duration::from_secs(seconds);
+		let given = Allowance::After(Duration::ZERO);
+		assert_eq!(meters.take(a, 600, now), given);
+		assert_eq!(meters.take(a, 401, at(59)), Allowance::Spent);
+		assert_eq!(meters.take(a, 400, at(59)), given);
+		assert_eq!(meters.take(a, 1, at(59)), Allowance::Spent);
+		assert_eq!(meters.take(b, 1000, at(59)), given);
+		meters.give_back(&a, 100);
+		assert_eq!(meters.take(a, 100, at(59)), given);
+		assert_eq!(meters.take(a, 1000, at(60)), given);
+	}
+
+	#[test]
+	fn rate_lets_a_second_pass_at_once_and_makes_the_rest_wait() {
+		let (mut meters, now, peer) = (meters(Some(100)), Instant::now(), PeerId::random());
+		let wait = |allowance| match allowance {
+			Allowance::After(pause) => pause.as_secs_f64(),
+			Allowance::Spent => panic!("spent"),
+		};
+		assert_eq!(wait(meters.take(peer, 100, now)), 0.0);
+		assert!((wait(meters.take(peer, 50, now)) - 0.5).abs() < 1e-6);
+		assert!((wait(meters.take(peer, 100, now)) - 1.5).abs() < 1e-6);
+		// After ten seconds it is all paid for, and no more than a second's worth was saved up.
+		let later = now + Duration::from_secs(10);
+		assert_eq!(wait(meters.take(peer, 100, later)), 0.0);
+		assert!((wait(meters.take(peer, 100, later)) - 1.0).abs() < 1e-6);
+	}
+
+	#[test]
+	fn strangers_beyond_the_most_that_are_remembered_get_nothing_until_others_expire() {
+		let (mut meters, now) = (meters(None), Instant::now());
+		for _ in 0..PEERS {
+			meters.take(PeerId::random(), 1, now);
+		}
+		assert_eq!(meters.take(PeerId::random(), 1, now), Allowance::Spent);
+		let later = now + Duration::from_secs(60);
+		assert_eq!(meters.take(PeerId::random(), 1, later), Allowance::After(Duration::ZERO));
+		assert_eq!(meters.meters.len(), 1);
+	}
+}
