@@ -9,7 +9,7 @@ use crate::{
 	torch::{self, Device},
 };
 use cairn_artifacts::{Tensor, TensorFile};
-use std::ops::ControlFlow;
+use std::{collections::VecDeque, ops::ControlFlow};
 use tch::{Kind, TchError};
 
 /// Samples per forward pass of an evaluation.
@@ -24,6 +24,15 @@ pub struct LocalRun {
 	pub local_steps: u32,
 	/// Where.
 	pub device: Device,
+}
+
+/// Why a run is to end before its last step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+	/// What was done so far is wanted: it becomes the update, with as many local steps as were taken.
+	Finish,
+	/// It is not: there is no update.
+	Abandon,
 }
 
 /// What came of a local run.
@@ -144,7 +153,7 @@ pub enum TrainingError {
 		/// The tensor.
 		name: String,
 	},
-	/// The progress callback asked to stop.
+	/// The progress callback abandoned the run.
 	#[error("training was stopped after local step {step}")]
 	Stopped {
 		/// The last step that was taken.
@@ -192,18 +201,18 @@ impl Batches {
 /// Takes local steps from the base weights on the data, minimising the mean cross entropy of each batch.
 ///
 /// After each step, `progress` is called with the number of the step (from 1) and the loss of its batch; when it
-/// breaks, training stops. On the processor and with one thread (see [`crate::set_threads`]), the same arguments give
+/// breaks, training stops, with an update of the steps taken or without one. On the processor and with one thread (see [`crate::set_threads`]), the same arguments give
 /// the same bits on the same host and build of libtorch.
 ///
 /// # Errors
 /// When the device is absent, when weights or data do not fit the configuration, when training diverges, when
-/// `progress` stops it, or when libtorch refuses an operation.
+/// `progress` abandons it, or when libtorch refuses an operation.
 pub fn train(
 	config: &TrainingConfig,
 	base: &TensorFile,
 	data: &Dataset,
 	run: &LocalRun,
-	progress: &mut dyn FnMut(u32, f32) -> ControlFlow<()>,
+	progress: &mut dyn FnMut(u32, f32) -> ControlFlow<Stop>,
 ) -> Result<Trained, TrainingError> {
 	config.validate()?;
 	if run.local_steps == 0 {
@@ -218,8 +227,8 @@ pub fn train(
 	let mut optimiser = State::new(&config.optimiser, &parameters)?;
 	let mut batches = Batches::new(data.samples(), config.batch_size as usize, run.seed);
 	let pass = data.samples().div_ceil(batches.size);
-	let last_pass = (run.local_steps as usize).saturating_sub(pass);
-	let mut sum = 0f64;
+	let mut last_pass = VecDeque::with_capacity(pass.min(run.local_steps as usize) + 1);
+	let mut taken = 0;
 
 	for step in 1..=run.local_steps {
 		let batch = batches.next_batch();
@@ -232,11 +241,15 @@ pub fn train(
 		}
 		let gradients = tch::Tensor::f_run_backward(&[loss], &parameters, false, false)?;
 		tch::no_grad(|| optimiser.step(&mut parameters, &gradients, step))?;
-		if step as usize > last_pass {
-			sum += value;
+		last_pass.push_back(value);
+		if last_pass.len() > pass {
+			last_pass.pop_front();
 		}
-		if progress(step, value as f32).is_break() {
-			return Err(TrainingError::Stopped { step });
+		taken = step;
+		match progress(step, value as f32) {
+			ControlFlow::Continue(()) => {},
+			ControlFlow::Break(Stop::Finish) => break,
+			ControlFlow::Break(Stop::Abandon) => return Err(TrainingError::Stopped { step }),
 		}
 	}
 
@@ -246,7 +259,7 @@ pub fn train(
 		let from = base.get(&parameter.name).ok_or_else(missing)?;
 		let data: Vec<f32> = from.data.iter().zip(torch::values(trained)?).map(|(b, t)| b - t).collect();
 		if !data.iter().all(|v| v.is_finite()) {
-			return Err(TrainingError::DivergedWeights { step: run.local_steps, name: parameter.name });
+			return Err(TrainingError::DivergedWeights { step: taken, name: parameter.name });
 		}
 		update.push(Tensor { name: parameter.name, shape: parameter.shape, data });
 	}
@@ -254,8 +267,8 @@ pub fn train(
 	Ok(Trained {
 		update,
 		samples: data.samples() as u32,
-		local_steps: run.local_steps,
-		loss: (sum / (run.local_steps as usize - last_pass) as f64) as f32,
+		local_steps: taken,
+		loss: (last_pass.iter().sum::<f64>() / last_pass.len() as f64) as f32,
 	})
 }
 
