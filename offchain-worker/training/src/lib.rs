@@ -19,7 +19,9 @@ pub use partition::{Partition, PartitionError, MIN_PARTITION_SAMPLES};
 pub use plain::{plain_steps, PlainRun};
 pub use source::{load, load_all, CsvOptions, DataError, DataSource, Header, LabelColumn};
 pub use torch::{check_weights, set_threads, Device, UnknownDevice};
-pub use train::{evaluate, train, Evaluation, Evaluator, LocalRun, LocalTrainer, Trained, TrainingError};
+pub use train::{
+	evaluate, train, Evaluation, Evaluator, LocalRun, LocalTrainer, Stop, Trained, TrainingError,
+};
 
 /// The shipped model file of a perceptron for the built-in digits.
 pub const DIGITS_MLP: &str = include_str!("../models/digits-mlp.toml");

@@ -9,7 +9,7 @@ use crate::{
 	torch::{self, Device},
 };
 use cairn_artifacts::{Tensor, TensorFile};
-use std::ops::ControlFlow;
+use std::{collections::VecDeque, ops::ControlFlow};
 use tch::{Kind, TchError};
 
 /// Samples per forward pass of an evaluation.
@@ -24,6 +24,15 @@ pub struct LocalRun {
 	pub local_steps: u32,
 	/// Where.
 	pub device: Device,
+}
+
+/// Why a run is to end before its last step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+	/// What was done so far is wanted: it becomes the update, with as many local steps as were taken.
+	Finish,
+	/// It is not: there is no update.
+	Abandon,
 }
 
 /// What came of a local run.
@@ -150,7 +159,7 @@ pub enum TrainingError {
 		/// The tensor.
 		name: String,
 	},
-	/// The progress callback asked to stop.
+	/// The progress callback abandoned the run.
 	#[error("training was stopped after local step {step}")]
 	Stopped {
 		/// The last step that was taken.
@@ -199,20 +208,20 @@ impl Batches {
 /// proximal term where the configuration has one.
 ///
 /// After each step, `progress` is called with the number of the step (from 1) and the loss of its batch (cross entropy
-/// alone); when it breaks, training stops. On the processor and with one thread (see [`crate::set_threads`]), the same
-/// arguments give the same bits on the same host and build of libtorch.
+/// alone); when it breaks, training stops, with an update of the steps taken or without one. On the processor and with
+/// one thread (see [`crate::set_threads`]), the same arguments give the same bits on the same host and build of libtorch.
 ///
 /// This is one round by itself: momenta start at zero. Who trains round after round uses a [`LocalTrainer`].
 ///
 /// # Errors
-/// When the configuration has momenta go on from round to round, the device is absent, when weights or data do not fit the configuration, when training diverges, when
-/// `progress` stops it, or when libtorch refuses an operation.
+/// When the configuration has momenta go on from round to round, the device is absent, when weights or data do not fit
+/// the configuration, when training diverges, when `progress` abandons it, or when libtorch refuses an operation.
 pub fn train(
 	config: &TrainingConfig,
 	base: &TensorFile,
 	data: &Dataset,
 	run: &LocalRun,
-	progress: &mut dyn FnMut(u32, f32) -> ControlFlow<()>,
+	progress: &mut dyn FnMut(u32, f32) -> ControlFlow<Stop>,
 ) -> Result<Trained, TrainingError> {
 	if config.keep_momentum {
 		return Err(TrainingError::ForgottenMomentum);
@@ -260,7 +269,7 @@ impl LocalTrainer {
 		base: &TensorFile,
 		seed: u64,
 		local_steps: u32,
-		progress: &mut dyn FnMut(u32, f32) -> ControlFlow<()>,
+		progress: &mut dyn FnMut(u32, f32) -> ControlFlow<Stop>,
 	) -> Result<Trained, TrainingError> {
 		if local_steps == 0 {
 			return Err(TrainingError::NoSteps);
@@ -283,8 +292,8 @@ impl LocalTrainer {
 		};
 		let mut batches = Batches::new(self.samples, config.batch_size as usize, seed);
 		let pass = self.samples.div_ceil(batches.size);
-		let last_pass = (local_steps as usize).saturating_sub(pass);
-		let mut sum = 0f64;
+		let mut last_pass = VecDeque::with_capacity(pass.min(local_steps as usize) + 1);
+		let mut taken = 0;
 
 		for step in 1..=local_steps {
 			let batch = batches.next_batch();
@@ -302,11 +311,15 @@ impl LocalTrainer {
 				}
 				optimiser.step(&mut parameters, &gradients, before.saturating_add(step))
 			})?;
-			if step as usize > last_pass {
-				sum += value;
+			last_pass.push_back(value);
+			if last_pass.len() > pass {
+				last_pass.pop_front();
 			}
-			if progress(step, value as f32).is_break() {
-				return Err(TrainingError::Stopped { step });
+			taken = step;
+			match progress(step, value as f32) {
+				ControlFlow::Continue(()) => {},
+				ControlFlow::Break(Stop::Finish) => break,
+				ControlFlow::Break(Stop::Abandon) => return Err(TrainingError::Stopped { step }),
 			}
 		}
 
@@ -316,19 +329,19 @@ impl LocalTrainer {
 			let from = base.get(&parameter.name).ok_or_else(missing)?;
 			let data: Vec<f32> = from.data.iter().zip(torch::values(trained)?).map(|(b, t)| b - t).collect();
 			if !data.iter().all(|v| v.is_finite()) {
-				return Err(TrainingError::DivergedWeights { step: local_steps, name: parameter.name });
+				return Err(TrainingError::DivergedWeights { step: taken, name: parameter.name });
 			}
 			update.push(Tensor { name: parameter.name, shape: parameter.shape, data });
 		}
 		update.sort_by(|a, b| a.name.cmp(&b.name));
 		if config.keep_momentum {
-			self.kept = Some((optimiser, before.saturating_add(local_steps)));
+			self.kept = Some((optimiser, before.saturating_add(taken)));
 		}
 		Ok(Trained {
 			update,
 			samples: self.samples as u32,
-			local_steps,
-			loss: (sum / (local_steps as usize - last_pass) as f64) as f32,
+			local_steps: taken,
+			loss: (last_pass.iter().sum::<f64>() / last_pass.len() as f64) as f32,
 		})
 	}
 }

@@ -4,7 +4,7 @@
 use cairn_artifacts::{Tensor, TensorFile};
 use cairn_training::{
 	evaluate, genesis_weights, load, plain_steps, train, Activation, DataSource, Dataset, Device, LocalRun,
-	LocalTrainer, ModelSpec, Optimiser, Splits, TrainingConfig, TrainingError, DIGITS_CNN, DIGITS_MLP,
+	LocalTrainer, ModelSpec, Optimiser, Splits, Stop, TrainingConfig, TrainingError, DIGITS_CNN, DIGITS_MLP,
 };
 use std::ops::ControlFlow;
 
@@ -22,7 +22,7 @@ fn digits() -> Splits {
 	load(&DataSource::Digits).unwrap()
 }
 
-fn go_on(_: u32, _: f32) -> ControlFlow<()> {
+fn go_on(_: u32, _: f32) -> ControlFlow<Stop> {
 	ControlFlow::Continue(())
 }
 
@@ -150,15 +150,16 @@ fn progress_is_told_every_step_and_can_stop_the_run() {
 	let mean = losses.iter().sum::<f32>() / 20.0;
 	assert!((trained.loss - mean).abs() < 1e-4, "{} {mean}", trained.loss);
 
-	let error = train(&config, &base, &data, &RUN, &mut |step, _| {
-		if step == 3 {
-			ControlFlow::Break(())
-		} else {
-			ControlFlow::Continue(())
-		}
-	})
-	.unwrap_err();
-	assert!(matches!(error, TrainingError::Stopped { step: 3 }));
+	let stopped = |stop| {
+		train(&config, &base, &data, &RUN, &mut |step, _| match step {
+			3 => ControlFlow::Break(stop),
+			_ => ControlFlow::Continue(()),
+		})
+	};
+	assert!(matches!(stopped(Stop::Abandon).unwrap_err(), TrainingError::Stopped { step: 3 }));
+	// What a run that was asked for so many steps would have given.
+	let short = LocalRun { local_steps: 3, ..RUN };
+	assert_eq!(stopped(Stop::Finish).unwrap(), train(&config, &base, &data, &short, &mut go_on).unwrap());
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! | `journal/` | what was done and what was about to be done |
 //! | `chain.json` | the chain this worker belongs to |
 //! | `lock` | held while a daemon runs |
+//! | `status.json` | what the daemon does, for `cairn-worker status` |
 
 use crate::units;
 use cairn_primitives::H256;
@@ -141,6 +142,17 @@ impl BasePath {
 	/// # Errors
 	/// [`BaseError::Locked`] when another process has it.
 	pub fn lock(&self) -> Result<Lock, BaseError> {
+		match self.try_lock() {
+			// It may only have been looked at, see `is_locked`.
+			Err(BaseError::Locked { .. }) => {
+				std::thread::sleep(std::time::Duration::from_millis(50));
+				self.try_lock()
+			},
+			outcome => outcome,
+		}
+	}
+
+	fn try_lock(&self) -> Result<Lock, BaseError> {
 		let path = self.0.join("lock");
 		let file = OpenOptions::new()
 			.read(true)
@@ -168,6 +180,21 @@ impl BasePath {
 				source: io::Error::from_raw_os_error(errno as i32),
 			}),
 		}
+	}
+
+	/// Whether a daemon holds the lock.
+	///
+	/// # Errors
+	/// When the lock file is there and cannot be opened.
+	pub fn is_locked(&self) -> Result<bool, BaseError> {
+		let path = self.0.join("lock");
+		let file = match File::open(&path) {
+			Ok(file) => file,
+			Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+			Err(e) => return Err(BaseError::io("cannot open the lock file", &path)(e)),
+		};
+		// A shared lock, for as long as this takes: a daemon that starts right now tries again.
+		Ok(Flock::lock(file, FlockArg::LockSharedNonblock).is_err())
 	}
 
 	/// The genesis hash this base path belongs to, if it has met its chain.
@@ -242,6 +269,17 @@ mod tests {
 		assert!(message.contains(&std::process::id().to_string()), "{message}");
 		assert!(message.contains("--base-path"), "{message}");
 		drop(lock);
+		assert!(base.lock().is_ok());
+	}
+
+	#[test]
+	fn lock_is_seen_by_others_while_it_is_held_and_not_after() {
+		let (_dir, base) = base();
+		assert!(!base.is_locked().unwrap());
+		let lock = base.lock().unwrap();
+		assert!(base.is_locked().unwrap());
+		drop(lock);
+		assert!(!base.is_locked().unwrap());
 		assert!(base.lock().is_ok());
 	}
 

@@ -4,6 +4,7 @@ use crate::{base::BasePath, plan::Role, units};
 use cairn_primitives::H256;
 use serde::Deserialize;
 use std::{
+	net::IpAddr,
 	num::NonZeroU16,
 	path::{Path, PathBuf},
 };
@@ -111,6 +112,10 @@ pub struct FileRun {
 	pub threads: Option<NonZeroU16>,
 	/// Where to train.
 	pub device: Option<String>,
+	/// Port of the Prometheus endpoint.
+	pub prometheus_port: Option<u16>,
+	/// Address of the Prometheus endpoint.
+	pub prometheus_host: Option<IpAddr>,
 }
 
 impl FileConfig {

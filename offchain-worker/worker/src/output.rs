@@ -4,7 +4,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 use std::{
 	io::{IsTerminal, Write},
-	sync::{Arc, Mutex},
+	sync::{Arc, Mutex, OnceLock},
 };
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -12,10 +12,14 @@ use tracing_subscriber::fmt::MakeWriter;
 #[derive(Clone)]
 pub struct Output(Arc<Inner>);
 
+/// Who is told of every event.
+type Observer = Box<dyn Fn(&str, &Value) + Send + Sync>;
+
 struct Inner {
 	json: bool,
 	bars: Option<MultiProgress>,
 	sink: Mutex<Sink>,
+	observer: OnceLock<Observer>,
 }
 
 enum Sink {
@@ -83,12 +87,14 @@ impl Output {
 	/// Writes to standard output; as JSON if `json`.
 	pub fn new(json: bool) -> Self {
 		let bars = (!json && std::io::stderr().is_terminal()).then(MultiProgress::new);
-		Self(Arc::new(Inner { json, bars, sink: Mutex::new(Sink::Stdout) }))
+		let observer = OnceLock::new();
+		Self(Arc::new(Inner { json, bars, sink: Mutex::new(Sink::Stdout), observer }))
 	}
 
 	/// Keeps the lines in memory, for tests. See [`Output::lines`].
 	pub fn memory(json: bool) -> Self {
-		Self(Arc::new(Inner { json, bars: None, sink: Mutex::new(Sink::Memory(Vec::new())) }))
+		let sink = Mutex::new(Sink::Memory(Vec::new()));
+		Self(Arc::new(Inner { json, bars: None, sink, observer: OnceLock::new() }))
 	}
 
 	/// The lines kept so far by [`Output::memory`].
@@ -99,6 +105,11 @@ impl Output {
 		}
 	}
 
+	/// From now on `observer` is told of every event, with its fields. Only the first one counts.
+	pub fn observe(&self, observer: impl Fn(&str, &Value) + Send + Sync + 'static) {
+		let _ = self.0.observer.set(Box::new(observer));
+	}
+
 	/// Whether machines read this.
 	pub fn is_json(&self) -> bool {
 		self.0.json
@@ -107,6 +118,10 @@ impl Output {
 	/// One thing that happened. `name` is dotted, subject first (`round.committed`); `fields` is a JSON object;
 	/// `text` is the same for people.
 	pub fn event(&self, name: &str, fields: Value, text: impl AsRef<str>) {
+		crate::crash::point(&format!("before the event {name}"));
+		if let Some(observer) = self.0.observer.get() {
+			observer(name, &fields);
+		}
 		if self.0.json {
 			let mut line = Map::new();
 			line.insert("event".into(), name.into());

@@ -3,6 +3,9 @@
 
 use cairn_artifacts::{Tensor, TensorFile};
 use cairn_training::{Dataset, Device, LocalRun, TrainingConfig, TrainingError};
+
+pub use cairn_training::Stop;
+
 use std::ops::ControlFlow;
 
 /// What to train.
@@ -37,7 +40,7 @@ pub struct LocalUpdate {
 /// Why there is no update.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TrainerError {
-	/// The caller asked to stop.
+	/// The caller abandoned the run.
 	#[error("training was stopped")]
 	Stopped,
 	/// Configuration, weights, data or library do not allow it.
@@ -45,8 +48,8 @@ pub enum TrainerError {
 	Failed(String),
 }
 
-/// Step, of how many, and the loss of its batch; breaking stops the run.
-pub type Progress<'a> = &'a mut dyn FnMut(u32, u32, f32) -> ControlFlow<()>;
+/// Step, of how many, and the loss of its batch; breaking ends the run, with an update of the steps taken or without.
+pub type Progress<'a> = &'a mut dyn FnMut(u32, u32, f32) -> ControlFlow<Stop>;
 
 /// Trains one round. Blocks.
 pub trait Trainer: Send + Sync {
@@ -61,7 +64,7 @@ pub trait Trainer: Send + Sync {
 	/// Runs the local steps of one round.
 	///
 	/// # Errors
-	/// When stopped, or when something does not fit.
+	/// When abandoned, or when something does not fit.
 	fn train(&self, job: &TrainJob, progress: Progress<'_>) -> Result<LocalUpdate, TrainerError>;
 }
 

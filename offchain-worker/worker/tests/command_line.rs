@@ -7,8 +7,8 @@ use nix::{
 };
 use serde_json::Value;
 use std::{
-	io::{BufRead, BufReader},
-	net::TcpListener,
+	io::{BufRead, BufReader, Read, Write},
+	net::{TcpListener, TcpStream},
 	path::{Path, PathBuf},
 	process::{Child, Command, Output, Stdio},
 };
@@ -208,6 +208,58 @@ fn daemon_without_a_node_keeps_waiting_refuses_a_second_one_and_stops_on_signals
 		kill(Pid::from_raw(child.id() as i32), signal).unwrap();
 		assert_eq!(child.wait().unwrap().code(), Some(0), "{signal}");
 	}
+}
+
+#[test]
+fn metrics_are_served_while_no_node_answers_and_a_port_in_use_is_named() {
+	let base = Base::new();
+	base.ok(&["keys", "generate"]);
+	let (_listener, node) = silent_node();
+	let args = ["--json", "--node", &node, "run", "--role", "aggregator", "--prometheus-port", "0"];
+	let mut child = base.command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+	let mut line = String::new();
+	BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+	let serving: Value = serde_json::from_str(&line).unwrap();
+	assert_eq!(serving["event"], "metrics.serving");
+	let address = serving["address"].as_str().unwrap();
+	let mut stream = TcpStream::connect(address).unwrap();
+	stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+	let mut answer = String::new();
+	stream.read_to_string(&mut answer).unwrap();
+	assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+	for name in ["cairn_worker_build_info{version=", "cairn_worker_lag_blocks 0", "cairn_worker_notices 0"] {
+		assert!(answer.contains(name), "no {name} in\n{answer}");
+	}
+
+	let other = Base::new();
+	other.ok(&["keys", "generate"]);
+	let port = address.rsplit(':').next().unwrap();
+	let (code, _, stderr) =
+		other.run(&["--node", &node, "run", "--role", "aggregator", "--prometheus-port", port]);
+	assert_eq!(code, 1);
+	assert!(stderr.contains(port) && stderr.contains("--prometheus-port"), "{stderr}");
+	kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+	assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn status_without_a_node_and_without_a_daemon_says_so_and_shows_what_is_known() {
+	let base = Base::new();
+	base.ok(&["keys", "generate", "--suri", "//Alice"]);
+	// Nobody listens there any more.
+	let node = {
+		let (listener, node) = silent_node();
+		drop(listener);
+		node
+	};
+	let shown = base.ok(&["--node", &node, "status"]);
+	for part in ["5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY", "does not run", "no node answers", &node]
+	{
+		assert!(shown.contains(part), "no {part} in\n{shown}");
+	}
+	let value = base.json(&["--node", &node, "status"]);
+	assert_eq!((&value["node"], &value["daemon"]["running"]), (&Value::Null, &Value::Bool(false)));
+	assert!(value["nodeError"].as_str().unwrap().contains(&node), "{value}");
 }
 
 #[test]

@@ -26,7 +26,9 @@ pub(crate) fn decode<R: DecodeAll>(api: &str, answer: &str) -> Result<R, ChainEr
 	let wrong = |reason: String| ChainError::Decode { api: api.to_string(), reason };
 	let digits = answer.strip_prefix("0x").unwrap_or(answer);
 	let bytes = hex::decode(digits).map_err(|e| wrong(e.to_string()))?;
-	R::decode_all(&mut &bytes[..]).map_err(|e| wrong(e.to_string()))
+	// The decoder says on several lines where in the value it was.
+	let one_line = |e: codec::Error| e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+	R::decode_all(&mut &bytes[..]).map_err(|e| wrong(one_line(e)))
 }
 
 /// Each reads at `at`, or at the node's best block when that is `None`.

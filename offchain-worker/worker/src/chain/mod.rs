@@ -5,6 +5,7 @@ pub mod api;
 pub mod calls;
 pub mod errors;
 pub mod heads;
+mod node;
 pub mod rpc;
 pub mod submit;
 #[cfg(test)]
@@ -15,7 +16,10 @@ pub use calls::Call;
 pub use errors::Refused;
 pub use heads::{Head, Heads};
 pub use rpc::{RpcError, RpcPool, RpcSettings};
-pub use submit::{Landed, SubmitError, Submitter};
+pub use submit::{Landed, SubmitError, Submitter, TxCounts};
+
+#[cfg(test)]
+pub(crate) use node::{Node, Outcome};
 
 use cairn_primitives::H256;
 use std::{sync::Arc, time::Duration};
@@ -115,6 +119,33 @@ impl Chain {
 		let hash: H256 = self.rpc.request("chain_getFinalizedHead", ()).await?;
 		let header: heads::Header = self.rpc.request("chain_getHeader", [hash]).await?;
 		Ok(Head { number: header.number()?, hash })
+	}
+
+	/// The best block.
+	///
+	/// # Errors
+	/// When no node answers.
+	pub async fn best(&self) -> Result<Head, ChainError> {
+		let header: heads::Header = self.rpc.request("chain_getHeader", ()).await?;
+		let number = header.number()?;
+		// By number, because a header does not say its own hash; a reorganisation meanwhile does no harm here.
+		let hash = self.block_hash(number).await?;
+		match hash {
+			Some(hash) => Ok(Head { number, hash }),
+			// Another node answered, which has not got there yet.
+			None => self.finalised().await,
+		}
+	}
+
+	/// When a block was made, by its author's clock: milliseconds since 1970. `None` when the chain does not say.
+	///
+	/// # Errors
+	/// When no node answers.
+	pub async fn timestamp(&self, at: H256) -> Result<Option<u64>, ChainError> {
+		// The key of `Timestamp.Now`: the same since the first release of the pallet.
+		const KEY: &str = "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb";
+		let value: Option<String> = self.rpc.request("state_getStorage", (KEY, at)).await?;
+		value.map(|value| api::decode("Timestamp.Now", &value)).transpose()
 	}
 
 	/// The hash of a block by its number, if the node has it.

@@ -7,20 +7,20 @@
 //! [`SubmitError::Lost`]: the caller looks at the finalised state and decides anew.
 
 use super::{
-	errors::{cannot_pay, read_pool_answer, PoolAnswer},
-	AtBlock, Call, Chain, ChainError, Head, Heads, Refused, RpcError,
+	errors::{cannot_pay, PoolAnswer},
+	node::{LiveNode, Node, Outcome},
+	Call, Chain, ChainError, Heads, Refused, RpcError,
 };
-use crate::{
-	journal::{JournalError, SentLog, SentTx},
-	units,
-};
+use crate::journal::{JournalError, SentLog, SentTx};
 use cairn_primitives::H256;
-use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::{
+	sync::{
+		atomic::{AtomicU64, Ordering},
+		Arc,
+	},
+	time::Duration,
+};
 use subxt::{
-	config::{substrate::SubstrateConfig, DefaultExtrinsicParamsBuilder},
-	error::DispatchError,
-	events::Phase,
 	ext::scale_value::{At, Composite},
 	utils::AccountId32,
 };
@@ -32,7 +32,9 @@ const MORTALITY: u32 = 64;
 /// After how many finalised blocks without it the transaction is sent again.
 const RESEND_EVERY: u32 = 3;
 /// How often a transaction that the pool does not take is tried.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 6;
+/// The first pause between those attempts; each is longer by as much.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A transaction in a finalised block, with effect.
 #[derive(Clone, Debug)]
@@ -117,37 +119,76 @@ impl SubmitError {
 	}
 }
 
+/// What became of an account's transactions since the process started.
+#[derive(Debug, Default)]
+pub struct TxCounts {
+	signed: AtomicU64,
+	resent: AtomicU64,
+	landed: AtomicU64,
+	refused: AtomicU64,
+	lost: AtomicU64,
+	not_taken: AtomicU64,
+}
+
+impl TxCounts {
+	fn one(counter: &AtomicU64) {
+		// Only ever read for display: no order between counters is promised.
+		counter.fetch_add(1, Ordering::Relaxed);
+	}
+
+	/// Each count with its name, as the metrics call it.
+	pub fn all(&self) -> [(&'static str, u64); 6] {
+		[
+			("signed", &self.signed),
+			("resent", &self.resent),
+			("landed", &self.landed),
+			("refused", &self.refused),
+			("lost", &self.lost),
+			("not_taken", &self.not_taken),
+		]
+		.map(|(name, counter)| (name, counter.load(Ordering::Relaxed)))
+	}
+}
+
 /// Sends the transactions of one account. There must be only one per account in a process; share it.
 pub struct Submitter {
-	chain: Chain,
+	node: Arc<dyn Node>,
+	genesis: H256,
 	heads: Heads,
-	signer: Keypair,
 	account: AccountId32,
 	log: Arc<dyn SentLog>,
+	counts: Arc<TxCounts>,
 	/// Held from asking for the nonce until the pool has the transaction.
 	nonce: Mutex<()>,
-}
-
-#[derive(Deserialize)]
-struct SignedBlock {
-	block: Block,
-}
-
-#[derive(Deserialize)]
-struct Block {
-	extrinsics: Vec<String>,
 }
 
 impl Submitter {
 	/// A sender for the account of `signer`, which keeps track of its transactions in `log`.
 	pub fn new(chain: Chain, heads: Heads, signer: Keypair, log: Arc<dyn SentLog>) -> Self {
 		let account = AccountId32(signer.public_key().0);
-		Self { chain, heads, signer, account, log, nonce: Mutex::new(()) }
+		let genesis = chain.genesis();
+		Self::over(Arc::new(LiveNode::new(chain, signer)), genesis, heads, account, log)
+	}
+
+	/// A sender over any node that signs for `account`.
+	pub(crate) fn over(
+		node: Arc<dyn Node>,
+		genesis: H256,
+		heads: Heads,
+		account: AccountId32,
+		log: Arc<dyn SentLog>,
+	) -> Self {
+		Self { node, genesis, heads, account, log, counts: Arc::default(), nonce: Mutex::new(()) }
 	}
 
 	/// The account.
 	pub fn account(&self) -> &AccountId32 {
 		&self.account
+	}
+
+	/// What became of its transactions.
+	pub fn counts(&self) -> Arc<TxCounts> {
+		self.counts.clone()
 	}
 
 	/// Sends `call` and waits until it is finalised. `key` names what it is for: a transaction that was sent for the
@@ -156,106 +197,95 @@ impl Submitter {
 	/// # Errors
 	/// [`SubmitError`]; after [`SubmitError::Lost`] it is safe to look at the chain and call again.
 	pub async fn submit(&self, key: &str, call: &Call) -> Result<Landed, SubmitError> {
-		let pending = self.log.pending(key).filter(|tx| self.heads.finalised_now().number < tx.death);
-		let tx = match pending {
-			Some(tx) => {
-				tracing::debug!("taking up {key} with nonce {} again", tx.nonce);
-				self.resend(&tx).await?;
-				tx
-			},
-			None => self.sign_and_send(key, call).await?,
-		};
-		let outcome = self.track(&tx, &name(call)).await;
+		let outcome = self.send_and_track(key, call).await;
 		match &outcome {
-			Ok(landed) => self.log.closed(key, Some(landed.block))?,
-			Err(SubmitError::Refused { block, .. }) => self.log.closed(key, Some(*block))?,
-			Err(SubmitError::Lost { .. } | SubmitError::CannotPay(_)) => self.log.closed(key, None)?,
+			Ok(landed) => {
+				TxCounts::one(&self.counts.landed);
+				self.log.closed(key, Some(landed.block))?;
+			},
+			Err(SubmitError::Refused { block, .. }) => {
+				TxCounts::one(&self.counts.refused);
+				self.log.closed(key, Some(*block))?;
+			},
+			Err(SubmitError::Lost { .. }) => {
+				TxCounts::one(&self.counts.lost);
+				self.log.closed(key, None)?;
+			},
+			Err(SubmitError::CannotPay(_) | SubmitError::NotTaken { .. }) => {
+				TxCounts::one(&self.counts.not_taken);
+				self.log.closed(key, None)?;
+			},
 			Err(_) => {},
 		}
 		outcome
 	}
 
-	async fn next_nonce(&self) -> Result<u64, RpcError> {
-		self.chain.rpc().request("system_accountNextIndex", [self.account.to_string()]).await
-	}
-
-	/// The account's nonce in a finalised block, if the node still has that state.
-	async fn finalised_nonce(&self, head: Head) -> Option<u64> {
-		let at = self.chain.at(head).await.ok()?;
-		at.transactions().account_nonce(&self.account).await.ok()
+	async fn send_and_track(&self, key: &str, call: &Call) -> Result<Landed, SubmitError> {
+		let tx = match self.log.pending(key) {
+			Some(tx) => {
+				tracing::debug!("taking up {key} with nonce {} again", tx.nonce);
+				// One that is too old may have landed all the same: whoever asks may not have seen that yet.
+				if self.heads.finalised_now().number < tx.death {
+					self.resend(&tx).await?;
+				}
+				tx
+			},
+			None => self.sign_and_send(key, call).await?,
+		};
+		self.track(&tx, &name(call)).await
 	}
 
 	async fn sign_and_send(&self, key: &str, call: &Call) -> Result<SentTx, SubmitError> {
 		let mut reason = String::new();
 		for attempt in 0..ATTEMPTS {
 			if attempt > 0 {
-				sleep(Duration::from_millis(500) * attempt).await;
+				// A runtime upgrade is in the best block some blocks before it is finalised; this outlasts that.
+				sleep(PAUSE * attempt).await;
 			}
 			let _one_at_a_time = self.nonce.lock().await;
-			let head = self.heads.finalised_now();
-			let tx = self.sign(key, call, self.chain.at(head).await?, head).await?;
+			let birth = self.heads.finalised_now();
+			let nonce = self.node.next_nonce(&self.account).await?;
+			let tx = SentTx {
+				key: key.to_string(),
+				extrinsic: self.node.sign(call, nonce, birth, MORTALITY).await?,
+				nonce,
+				birth: birth.number,
+				death: birth.number.saturating_add(MORTALITY),
+			};
 			self.log.sent(&tx)?;
-			match self.send(&tx).await? {
+			TxCounts::one(&self.counts.signed);
+			let answer = match self.node.send(&tx.extrinsic).await? {
 				None | Some(PoolAnswer::AlreadyThere) => return Ok(tx),
-				Some(PoolAnswer::CannotPay) => {
-					self.log.closed(key, None)?;
-					return Err(self.cannot_pay());
+				Some(PoolAnswer::CannotPay) => return Err(self.cannot_pay()),
+				Some(PoolAnswer::Never(reason)) => {
+					return Err(SubmitError::NotTaken { call: name(call), reason });
 				},
-				Some(PoolAnswer::Never(why)) => {
-					self.log.closed(key, None)?;
-					return Err(SubmitError::NotTaken { call: name(call), reason: why });
-				},
-				Some(PoolAnswer::Stale) => reason = "its nonce was used meanwhile".into(),
-				Some(PoolAnswer::SignAgain) => reason = "it had to be signed again".into(),
-				Some(PoolAnswer::Later(why)) => reason = why,
+				Some(answer) => answer,
+			};
+			// The nonce is used, perhaps by these very bytes: they are sent once more when the connection is lost before
+			// the answer comes. The chain will show whose it was; signing anew now could do the same thing twice.
+			if self.node.next_nonce(&self.account).await? > tx.nonce {
+				return Ok(tx);
 			}
+			reason = match answer {
+				PoolAnswer::Stale => "its nonce was used meanwhile".into(),
+				PoolAnswer::Later(why) => why,
+				_ => "it had to be signed again".into(),
+			};
 			self.log.closed(key, None)?;
 		}
 		Err(SubmitError::Lost { call: name(call), reason })
 	}
 
-	async fn sign(&self, key: &str, call: &Call, at: AtBlock, head: Head) -> Result<SentTx, SubmitError> {
-		let nonce = self.next_nonce().await?;
-		let params = DefaultExtrinsicParamsBuilder::<SubstrateConfig>::new()
-			.nonce(nonce)
-			.mortal_from_unchecked(MORTALITY.into(), head.number.into(), head.hash)
-			.build();
-		let payload = call.payload();
-		let metadata = |e: subxt::error::ExtrinsicError| ChainError::Metadata(format!("{}: {e}", name(call)));
-		let transactions = at.transactions();
-		let mut signable = transactions.create_signable_offline(&payload, params).map_err(metadata)?;
-		let signed = signable.sign(&self.signer).map_err(metadata)?;
-		Ok(SentTx {
-			key: key.to_string(),
-			extrinsic: signed.into_encoded(),
-			nonce,
-			birth: head.number,
-			death: head.number.saturating_add(MORTALITY),
-		})
-	}
-
-	/// Sends the bytes. `None` when the pool took them.
-	async fn send(&self, tx: &SentTx) -> Result<Option<PoolAnswer>, RpcError> {
-		let sent: Result<H256, _> =
-			self.chain.rpc().request("author_submitExtrinsic", [units::hex(&tx.extrinsic)]).await;
-		match sent {
-			Ok(_) => Ok(None),
-			Err(RpcError::Call { code, message, data, .. }) => {
-				Ok(Some(read_pool_answer(code, &message, data.as_deref())))
-			},
-			Err(e) => Err(e),
-		}
-	}
-
 	/// Sends bytes again that were sent before. Whatever the pool says is only a hint here.
 	async fn resend(&self, tx: &SentTx) -> Result<Option<PoolAnswer>, RpcError> {
 		let _one_at_a_time = self.nonce.lock().await;
-		self.send(tx).await
+		TxCounts::one(&self.counts.resent);
+		self.node.send(&tx.extrinsic).await
 	}
 
 	/// Looks for the transaction in every finalised block from its birth to its death.
 	async fn track(&self, tx: &SentTx, call: &str) -> Result<Landed, SubmitError> {
-		let bytes = units::hex(&tx.extrinsic);
 		let lost = |reason: &str| SubmitError::Lost { call: call.to_string(), reason: reason.to_string() };
 		let mut finalised = self.heads.finalised.clone();
 		let mut next = tx.birth + 1;
@@ -263,8 +293,15 @@ impl Submitter {
 		loop {
 			let head = *finalised.borrow_and_update();
 			while next <= head.number.min(tx.death) {
-				if let Some((block, index)) = self.find(&bytes, next).await? {
-					return self.outcome(block, index, call).await;
+				if let Some((block, index)) = self.node.find(&tx.extrinsic, next).await? {
+					return match self.node.outcome(block, index).await? {
+						Outcome::Done(events) => {
+							Ok(Landed { block: block.number, block_hash: block.hash, events })
+						},
+						Outcome::Refused(refused) => {
+							Err(SubmitError::Refused { call: call.to_string(), block: block.number, refused })
+						},
+					};
 				}
 				next += 1;
 				quiet += 1;
@@ -274,7 +311,7 @@ impl Submitter {
 			}
 			if quiet >= RESEND_EVERY {
 				quiet = 0;
-				if self.finalised_nonce(head).await.is_some_and(|n| n > tx.nonce) {
+				if self.node.finalised_nonce(head, &self.account).await.is_some_and(|n| n > tx.nonce) {
 					return Err(lost("another transaction of the account used its nonce"));
 				}
 				match self.resend(tx).await? {
@@ -282,7 +319,7 @@ impl Submitter {
 					Some(PoolAnswer::CannotPay) => return Err(self.cannot_pay()),
 					// In a block that is not finalised yet, or gone for good.
 					Some(answer) => {
-						if self.next_nonce().await? <= tx.nonce {
+						if self.node.next_nonce(&self.account).await? <= tx.nonce {
 							return Err(lost(&format!("the node dropped it: {answer:?}")));
 						}
 					},
@@ -294,49 +331,8 @@ impl Submitter {
 		}
 	}
 
-	/// The finalised block of this number, and the place in it, if it has the transaction.
-	async fn find(&self, bytes: &str, number: u32) -> Result<Option<(Head, u32)>, SubmitError> {
-		// Below the finalised head every node that has the block has the same one; one that lags has none yet.
-		let hash = loop {
-			match self.chain.block_hash(number).await? {
-				Some(hash) => break hash,
-				None => sleep(Duration::from_millis(500)).await,
-			}
-		};
-		let body: Option<SignedBlock> = self.chain.rpc().request("chain_getBlock", [hash]).await?;
-		let position = body.and_then(|b| b.block.extrinsics.iter().position(|x| x == bytes));
-		Ok(position.map(|index| (Head { number, hash }, index as u32)))
-	}
-
-	async fn outcome(&self, block: Head, index: u32, call: &str) -> Result<Landed, SubmitError> {
-		let at = self.chain.at(block).await?;
-		let unreadable = |e: &dyn std::fmt::Display| {
-			ChainError::Metadata(format!("events of block {}: {e}", block.number))
-		};
-		let events = at.events().fetch().await.map_err(|e| unreadable(&e))?;
-		let mut seen = Vec::new();
-		for event in events.iter() {
-			let event = event.map_err(|e| unreadable(&e))?;
-			if event.phase() != Phase::ApplyExtrinsic(index) {
-				continue;
-			}
-			if event.pallet_name() == "System" && event.event_name() == "ExtrinsicFailed" {
-				let error = DispatchError::decode_from(event.field_bytes(), at.metadata())
-					.map_err(|e| unreadable(&e))?;
-				let refused = Refused::from_dispatch(&error);
-				return Err(SubmitError::Refused { call: call.to_string(), block: block.number, refused });
-			}
-			seen.push(SeenEvent {
-				pallet: event.pallet_name().to_string(),
-				name: event.event_name().to_string(),
-				fields: event.decode_fields_unchecked_as::<Composite<()>>().map_err(|e| unreadable(&e))?,
-			});
-		}
-		Ok(Landed { block: block.number, block_hash: block.hash, events: seen })
-	}
-
 	fn cannot_pay(&self) -> SubmitError {
-		SubmitError::CannotPay(cannot_pay(&self.account, &self.chain.genesis()))
+		SubmitError::CannotPay(cannot_pay(&self.account, &self.genesis))
 	}
 }
 
@@ -350,3 +346,6 @@ impl std::fmt::Debug for Submitter {
 		write!(f, "Submitter({})", self.account)
 	}
 }
+
+#[cfg(test)]
+mod tests;

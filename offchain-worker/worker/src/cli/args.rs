@@ -11,6 +11,7 @@ use cairn_primitives::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
+	net::IpAddr,
 	num::{NonZeroU16, NonZeroUsize},
 	path::PathBuf,
 };
@@ -285,7 +286,8 @@ Examples:
   Only check and aggregate:      cairn-worker run --role aggregator --listen /ip4/0.0.0.0/tcp/30600
   Both, with a second node:      cairn-worker run --role trainer --role aggregator --node ws://a:9944 --node ws://b:9944
 
-It keeps running when nodes go away. Stop it with Ctrl-C or SIGTERM; killed at any moment, it goes on where it was.")]
+It keeps running when nodes go away. Ctrl-C or SIGTERM stops it: a run that is half done or more ends after its current
+step and its update is kept; a second signal stops it at once. Killed at any moment, it goes on where it was.")]
 pub struct RunArgs {
 	/// What to do; repeat it for several
 	#[arg(long, value_enum, env = "CAIRN_ROLE", value_delimiter = ',')]
@@ -312,6 +314,12 @@ pub struct RunArgs {
 	/// aggregation, whose result never depends on them]
 	#[arg(long, value_name = "N", env = "CAIRN_THREADS")]
 	pub threads: Option<NonZeroU16>,
+	/// Serve metrics for Prometheus at this port, at /metrics [default: off; 9616 is usual]
+	#[arg(long, value_name = "PORT", env = "CAIRN_PROMETHEUS_PORT")]
+	pub prometheus_port: Option<u16>,
+	/// Address at which metrics are served; who can reach it can read them [default: 127.0.0.1]
+	#[arg(long, value_name = "IP", env = "CAIRN_PROMETHEUS_HOST")]
+	pub prometheus_host: Option<IpAddr>,
 }
 
 /// Collecting rewards.

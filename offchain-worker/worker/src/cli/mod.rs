@@ -7,7 +7,8 @@ mod data;
 mod keys;
 mod programme;
 mod register;
-mod run;
+mod rewards;
+pub(crate) mod run;
 mod simulate;
 mod status;
 
@@ -82,6 +83,16 @@ impl App {
 
 	/// Connects to the chain this base path belongs to, and pins it on first contact.
 	async fn connect(&self, base: &BasePath, patience: Option<Duration>) -> Result<Chain, CliError> {
+		self.connect_over(base, patience, |settings| RpcPool::new(self.settings.nodes.clone(), settings))
+			.await
+	}
+
+	async fn connect_over(
+		&self,
+		base: &BasePath,
+		patience: Option<Duration>,
+		rpc: impl FnOnce(RpcSettings) -> RpcPool,
+	) -> Result<Chain, CliError> {
 		let pinned = base.pinned_chain()?;
 		if let (Some(pinned), Some(found)) = (pinned, self.settings.genesis) {
 			if pinned != found {
@@ -91,7 +102,7 @@ impl App {
 		}
 		let settings =
 			RpcSettings { genesis: pinned.or(self.settings.genesis), patience, ..RpcSettings::default() };
-		let chain = Chain::connect(RpcPool::new(self.settings.nodes.clone(), settings)).await?;
+		let chain = Chain::connect(rpc(settings)).await?;
 		base.pin_chain(chain.genesis())?;
 		Ok(chain)
 	}
@@ -137,8 +148,8 @@ async fn dispatch(app: &App, command: Command) -> Result<(), CliError> {
 		Command::Attest(args) => attest::run(app, args).await,
 		Command::Run(args) => run::run(app, args).await,
 		Command::Status => status::status(app).await,
-		Command::Claim(args) => status::claim(app, &args).await,
-		Command::Fund(args) => status::fund(app, &args).await,
+		Command::Claim(args) => rewards::claim(app, &args).await,
+		Command::Fund(args) => rewards::fund(app, &args).await,
 		Command::Programme(command) => programme::run(app, command),
 		Command::Artifacts(command) => artifacts::run(app, command),
 		Command::Evaluate(args) => data::evaluate(app, args),

@@ -3,10 +3,14 @@
 use super::{args::RunArgs, data::local_data, App, CliError};
 use crate::{
 	base::BasePath,
-	chain::{Chain, Heads, Submitter},
-	daemon::{self, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Withheld},
+	chain::{rpc::Notice, Chain, Heads, RpcPool, RpcSettings, Submitter, TxCounts},
+	daemon::{
+		self, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Pace, Report, Withheld, HAND_OVER,
+	},
 	journal::{Journal, SharedJournal},
 	keys::Keys,
+	metrics::{self, Metrics, Sampled},
+	output::Output,
 	plan::{Duties, Role},
 	trainer::{LibtorchTrainer, Trainer},
 };
@@ -14,7 +18,12 @@ use cairn_artifacts::Store;
 use cairn_network::{parse_multiaddr, Limits, Network, NetworkConfig};
 use cairn_training::set_threads;
 use serde_json::json;
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+	collections::HashSet,
+	net::{IpAddr, Ipv4Addr, SocketAddr},
+	sync::Arc,
+	time::Duration,
+};
 use tokio::{
 	signal::unix::{signal, SignalKind},
 	sync::{watch, Semaphore},
@@ -32,6 +41,7 @@ struct Plan {
 	trainer: Option<LibtorchTrainer>,
 	seed: u64,
 	threads: usize,
+	prometheus: Option<SocketAddr>,
 }
 
 fn layer<T: Clone>(flags: &[T], file: &[T]) -> Vec<T> {
@@ -70,6 +80,8 @@ fn prepare(app: &App, args: &RunArgs) -> Result<Plan, CliError> {
 	if let Some(threads) = threads {
 		set_threads(threads);
 	}
+	let host = args.prometheus_host.or(file.prometheus_host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+	let prometheus = args.prometheus_port.or(file.prometheus_port).map(|port| SocketAddr::new(host, port));
 	let cores = std::thread::available_parallelism().map_or(1, usize::from);
 	Ok(Plan {
 		listen: addresses("--listen", &listen)?,
@@ -79,6 +91,7 @@ fn prepare(app: &App, args: &RunArgs) -> Result<Plan, CliError> {
 		trainer: trainer.transpose()?,
 		seed,
 		threads: threads.map_or(cores, |n| n.get().into()),
+		prometheus,
 	})
 }
 
@@ -89,15 +102,15 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), CliError> {
 	let keys = Keys::load(&base)?;
 	let plan = prepare(app, &args)?;
 	let (stop_tx, stop) = watch::channel(false);
-	listen_for_signals(app, stop_tx)?;
+	listen_for_signals(&app.output, stop_tx)?;
 	let mut stopped = stop.clone();
 	// Stopping must work while no node answers, too.
 	tokio::select! {
 		result = serve(app, &base, keys, plan, stop) => result,
 		() = async {
 			drop(stopped.wait_for(|stop| *stop).await);
-			// The daemon needs a moment to finish its step; what does not finish is taken up again next time.
-			tokio::time::sleep(Duration::from_secs(8)).await;
+			// The daemon bounds its own end. This is for what it hangs in; the journal has what is needed to go on.
+			tokio::time::sleep(HAND_OVER + Duration::from_secs(10)).await;
 		} => Ok(()),
 	}
 }
@@ -112,10 +125,24 @@ async fn serve(
 	let store = Store::open(base.store())?;
 	let me = keys.account_id();
 	let journal = SharedJournal::new(Journal::open(base, &me)?);
+	let counted = Arc::new(Metrics::default());
+	let observing = counted.clone();
+	app.output.observe(move |event, fields| observing.observe(event, fields));
+	if let Some(address) = plan.prometheus {
+		let listener = metrics::bind(address).await.map_err(CliError::failed)?;
+		let address = listener.local_addr().map_err(CliError::failed)?;
+		let text = format!("metrics are served at http://{address}/metrics");
+		app.output.event("metrics.serving", json!({ "address": address }), text);
+		tokio::spawn(metrics::serve(listener, counted.clone()));
+	}
 	let mut stopping = stop.clone();
 	tracing::debug!("connecting to {}", app.settings.nodes.join(", "));
 	let connecting = async {
-		let chain = app.connect(base, None).await?;
+		let output = app.output.clone();
+		let rpc = |settings: RpcSettings| {
+			RpcPool::with_notices(app.settings.nodes.clone(), settings, move |notice| say(&output, &notice))
+		};
+		let chain = app.connect_over(base, None, rpc).await?;
 		let heads = Heads::follow(&chain).await?;
 		Ok::<(Chain, Heads), CliError>((chain, heads))
 	};
@@ -125,6 +152,7 @@ async fn serve(
 	};
 	let submitter =
 		Submitter::new(chain.clone(), heads.clone(), keys.signer().clone(), Arc::new(journal.clone()));
+	let transactions = submitter.counts();
 	let ledger: Arc<dyn Ledger> = Arc::new(LiveLedger::new(chain.clone(), heads, submitter));
 	let withheld = Withheld::from_journal(&journal.state());
 	let policy = Arc::new(ChainPolicy::new(ledger.clone(), withheld.clone()));
@@ -147,6 +175,7 @@ async fn serve(
 	let text = format!("worker {me} is running, listening on {}", listen.join(", "));
 	app.output.event("worker.started", fields, text);
 
+	counted.sample(sampler(network.clone(), transactions, journal.clone(), store.clone()));
 	let context = Arc::new(Context {
 		ledger,
 		exchange: Arc::new(NetworkExchange(network.clone())),
@@ -161,6 +190,11 @@ async fn serve(
 		threads: plan.threads,
 		training: Semaphore::new(1),
 		announced: HashSet::new().into(),
+		pace: Pace::default(),
+		metrics: counted,
+		report: Some(Report::path(base.path())),
+		latest: watch::Sender::new(None),
+		stalled: daemon::STALLED,
 	});
 	let outcome = daemon::run(context, stop).await;
 	network.shutdown().await;
@@ -168,11 +202,51 @@ async fn serve(
 	Ok(outcome?)
 }
 
+/// Says that no node answers, and that one does again.
+fn say(output: &Output, notice: &Notice) {
+	match notice {
+		Notice::Waiting { since, reasons } => {
+			let since = match since.as_secs() {
+				0 => "no node answers".to_string(),
+				seconds => format!("no node has answered for {seconds} s"),
+			};
+			let reason = format!(
+				"{since} ({reasons}). Start a node, or name another with --node; this worker tries on"
+			);
+			let text = format!("waiting: {reason}");
+			output.event("chain.waiting", json!({ "reason": reason }), text);
+		},
+		Notice::Connected { url } => {
+			output.event("chain.connected", json!({ "node": url }), format!("connected to {url}"));
+		},
+	}
+}
+
+/// What is counted elsewhere, for the metrics.
+fn sampler(
+	network: Network,
+	transactions: Arc<TxCounts>,
+	journal: SharedJournal,
+	store: Store,
+) -> impl Fn() -> Sampled {
+	move || {
+		let hashes = store.list().unwrap_or_default();
+		let sizes = hashes.iter().filter_map(|hash| store.size(hash).ok().flatten());
+		Sampled {
+			network: network.counters(),
+			transactions: transactions.all().to_vec(),
+			journal_bytes: journal.bytes(),
+			store_bytes: sizes.sum(),
+			store_artifacts: hashes.len() as u64,
+		}
+	}
+}
+
 /// Turns SIGINT and SIGTERM into a request to stop.
-fn listen_for_signals(app: &App, stop: watch::Sender<bool>) -> Result<(), CliError> {
+pub(crate) fn listen_for_signals(output: &Output, stop: watch::Sender<bool>) -> Result<(), CliError> {
 	let listen = |kind| signal(kind).map_err(|e| CliError::Failed(format!("cannot listen for signals: {e}")));
 	let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-	let output = app.output.clone();
+	let output = output.clone();
 	tokio::spawn(async move {
 		let name = tokio::select! {
 			_ = interrupt.recv() => "SIGINT",

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
 	chain::{Call, Round},
+	crash,
 	journal::{fresh_salt, AggregateState, Entry},
 	plan::{Action, ProgrammeView},
 	units::short,
@@ -213,11 +214,13 @@ pub(super) async fn aggregate(task: &Task, at: &At) -> Result<(), ActionError> {
 	let computed = tokio::task::spawn_blocking(compute).await.map_err(ActionError::failed)?;
 	let Settlement { hash: result, bytes, quality, state } = computed.map_err(ActionError::failed)?;
 	let aggregate_seconds = computing.elapsed().as_secs_f64();
+	crash::point("before the store has the aggregate");
 	// First: the weights name it, and whoever finds them here may ask for it.
 	if let Some(state) = &state {
 		context.store.put_expected(&state.hash, &state.bytes)?;
 	}
 	context.store.put_expected(&result, &bytes)?;
+	crash::point("after the store has the aggregate");
 	let (programme, round, attempt) = (at.programme, at.round, at.attempt);
 	let fields = json!({
 		"programme": programme, "round": round, "attempt": attempt, "result": result, "updates": count,

@@ -17,6 +17,10 @@ pub trait Exchange: Send + Sync {
 	/// # Errors
 	/// When that was not possible.
 	async fn announce(&self, artifact: ArtifactHash) -> Result<(), String>;
+	/// The peers that are connected now.
+	fn peers(&self) -> Vec<String> {
+		Vec::new()
+	}
 }
 
 /// How long one attempt goes on before holders are looked up anew.
@@ -33,5 +37,9 @@ impl Exchange for NetworkExchange {
 
 	async fn announce(&self, artifact: ArtifactHash) -> Result<(), String> {
 		self.0.announce(artifact).await.map(drop).map_err(|e| e.to_string())
+	}
+
+	fn peers(&self) -> Vec<String> {
+		self.0.connected_peers().iter().map(ToString::to_string).collect()
 	}
 }

@@ -2,15 +2,22 @@
 
 use crate::{
 	chain::{
-		api::Rewards, Call, Chain, ChainError, Challenge, Device, Heads, Landed, Round, SubmitError,
-		Submitter,
+		api::Rewards, Call, Chain, ChainError, Challenge, Device, Head, Heads, Landed, Programme, Round,
+		SubmitError, Submitter,
 	},
-	plan::{ChainView, Duties, ProgrammeView},
+	plan::{asks_admission, needs_attestation, ChainView, Duties, ProgrammeView},
 };
 use async_trait::async_trait;
-use cairn_primitives::{views::ProgrammeState, DeviceId, ProgrammeId, RoundIndex, H256};
+use cairn_primitives::{
+	views::{Phase, ProgrammeState},
+	DeviceId, ProgrammeId, RoundIndex, H256,
+};
 use futures::future::try_join_all;
-use std::time::Duration;
+use std::{
+	collections::HashMap,
+	sync::{Mutex, PoisonError},
+	time::{Duration, SystemTime},
+};
 use subxt::utils::AccountId32;
 
 /// The chain at finalised blocks, and one account on it.
@@ -52,17 +59,29 @@ pub trait Ledger: Send + Sync {
 	async fn is_syncing(&self) -> Result<bool, ChainError>;
 }
 
+/// For how many blocks the word of the charter on a device is taken, while neither the device nor the programme changes:
+/// the charter itself may be amended, and evidence runs out.
+const ADMISSION_HOLDS: u32 = 10;
+
+/// Whether a device may take part in a programme, as the chain said at a block.
+struct Admission {
+	block: u32,
+	of: (Device, Programme),
+	admits: bool,
+}
+
 /// A real chain.
 pub struct LiveLedger {
 	chain: Chain,
 	heads: Heads,
 	submitter: Submitter,
+	admissions: Mutex<HashMap<ProgrammeId, Admission>>,
 }
 
 impl LiveLedger {
 	/// The chain, with an account on it.
 	pub fn new(chain: Chain, heads: Heads, submitter: Submitter) -> Self {
-		Self { chain, heads, submitter }
+		Self { chain, heads, submitter, admissions: Mutex::default() }
 	}
 
 	fn at(&self) -> Option<H256> {
@@ -72,22 +91,58 @@ impl LiveLedger {
 	async fn programme(
 		&self,
 		id: ProgrammeId,
-		device: Option<DeviceId>,
-		at: H256,
+		device: Option<&Device>,
+		duties: &Duties,
+		head: Head,
 	) -> Result<Option<ProgrammeView>, ChainError> {
-		let at = Some(at);
-		let admits = async {
-			match device {
-				Some(device) => self.chain.may_take_part(id, device, at).await,
-				None => Ok(false),
-			}
-		};
-		let (info, round, admits) =
-			futures::try_join!(self.chain.programme(id, at), self.chain.current_round(id, at), admits)?;
+		let at = Some(head.hash);
+		let (info, round) =
+			futures::try_join!(self.chain.programme(id, at), self.chain.current_round(id, at))?;
 		let Some(info) = info else { return Ok(None) };
 		let can_open = matches!(info.state, ProgrammeState::Unfunded | ProgrammeState::Barred)
 			&& self.chain.can_open_round(id, at).await?;
-		Ok(Some(ProgrammeView { info, round, can_open, admits }))
+		let mut programme = ProgrammeView { info, round, can_open, admits: true };
+		if let Some(device) = device.filter(|device| asks_admission(&programme, device, duties)) {
+			programme.admits = self.admission(&programme, device, head).await?;
+		}
+		Ok(Some(programme))
+	}
+
+	/// Whether the charter lets the device take part: asked anew where the answer decides about a commit, else when
+	/// something has changed that it depends on, or some blocks later.
+	async fn admission(
+		&self,
+		programme: &ProgrammeView,
+		device: &Device,
+		head: Head,
+	) -> Result<bool, ChainError> {
+		let id = programme.info.id;
+		let decides = programme.round.as_ref().is_some_and(|r| {
+			r.phase == Phase::Commit && r.commits.iter().all(|commit| commit.producer != device.account)
+		});
+		if !decides {
+			let known = self.admissions.lock().unwrap_or_else(PoisonError::into_inner);
+			let holds = |known: &&Admission| {
+				head.number < known.block.saturating_add(ADMISSION_HOLDS)
+					&& known.of.0 == *device
+					&& known.of.1 == programme.info
+			};
+			if let Some(known) = known.get(&id).filter(holds) {
+				return Ok(known.admits);
+			}
+		}
+		let admits = self.chain.may_take_part(id, device.id, Some(head.hash)).await?;
+		let known = Admission { block: head.number, of: (device.clone(), programme.info.clone()), admits };
+		self.admissions.lock().unwrap_or_else(PoisonError::into_inner).insert(id, known);
+		Ok(admits)
+	}
+
+	/// By how many seconds this machine's clock is ahead of a block's.
+	async fn clock_ahead(&self, at: H256) -> Result<Option<i64>, ChainError> {
+		let Some(block) = self.chain.timestamp(at).await? else { return Ok(None) };
+		let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+		let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+		Ok(Some(now.saturating_sub(i64::try_from(block / 1000).unwrap_or(i64::MAX))))
 	}
 }
 
@@ -105,31 +160,33 @@ impl Ledger for LiveLedger {
 		let head = self.heads.finalised_now();
 		let me = *self.submitter.account();
 		let at = Some(head.hash);
-		let (ids, device, aggregators) = futures::try_join!(
+		let (ids, device, aggregators, clock_ahead) = futures::try_join!(
 			self.chain.programmes(at),
 			self.chain.device_of(&me, at),
-			self.chain.aggregators(at)
+			self.chain.aggregators(at),
+			self.clock_ahead(head.hash)
 		)?;
 		// An aggregator serves whatever programme draws it.
 		let wanted = |id: &ProgrammeId| {
 			duties.aggregator || duties.programmes.is_empty() || duties.programmes.contains(id)
 		};
-		let mine = device.as_ref().map(|d| d.id);
-		let programmes = ids.into_iter().filter(wanted).map(|id| self.programme(id, mine, head.hash));
+		let programmes =
+			ids.into_iter().filter(wanted).map(|id| self.programme(id, device.as_ref(), duties, head));
 		let programmes = try_join_all(programmes).await?;
-		let can_attest = match mine {
-			Some(device) => self.chain.can_attest(device, at).await?,
-			None => false,
-		};
-		Ok(ChainView {
+		let mut view = ChainView {
 			finalised: head.number,
 			best: self.heads.best_now(),
 			me,
 			device,
 			enlisted: aggregators.contains(&me),
-			can_attest,
+			can_attest: false,
+			clock_ahead,
 			programmes: programmes.into_iter().flatten().collect(),
-		})
+		};
+		if let Some(device) = view.device.as_ref().filter(|_| needs_attestation(&view, duties)) {
+			view.can_attest = self.chain.can_attest(device.id, at).await?;
+		}
+		Ok(view)
 	}
 
 	async fn round(&self, programme: ProgrammeId, index: RoundIndex) -> Result<Option<Round>, ChainError> {

@@ -5,30 +5,39 @@
 
 mod aggregator;
 mod attest;
+mod error;
 mod exchange;
 mod ledger;
+mod pace;
 mod policy;
+mod report;
 #[cfg(test)]
 mod tests;
 mod trainer;
 mod upkeep;
 
+pub use error::ActionError;
 pub use exchange::{Exchange, NetworkExchange};
 pub use ledger::{Ledger, LiveLedger};
+pub use pace::Pace;
 pub use policy::{ChainPolicy, Withheld};
+pub use report::{Report, ReportedProgramme};
 
 use crate::{
-	chain::{Call, ChainError, Landed, SubmitError},
+	chain::{Call, Landed, SubmitError},
 	journal::{JournalError, SentLog, SharedJournal},
+	metrics::Metrics,
 	output::Output,
 	plan::{self, notices, plan, Action, Artifacts, ChainView, Duties, Notice, ProgrammeView},
 	trainer::Trainer,
 };
-use cairn_artifacts::{Store, StoreError};
+use cairn_artifacts::Store;
 use cairn_primitives::{ArtifactHash, ProgrammeId, H256};
+use error::overtaken;
 use serde_json::json;
 use std::{
 	collections::{BTreeSet, HashMap, HashSet},
+	path::PathBuf,
 	sync::{Arc, Mutex, PoisonError},
 	time::Duration,
 };
@@ -47,43 +56,12 @@ const RETRY: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// How long a stopping daemon waits for its tasks.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// Why an action had no effect.
-#[derive(Debug, thiserror::Error)]
-pub enum ActionError {
-	/// The chain has overtaken it, or the daemon stops.
-	#[error("no longer needed")]
-	Cancelled,
-	/// A transaction had no effect.
-	#[error(transparent)]
-	Submit(#[from] SubmitError),
-	/// The chain could not be read.
-	#[error(transparent)]
-	Chain(#[from] ChainError),
-	/// The journal could not be written.
-	#[error(transparent)]
-	Journal(#[from] JournalError),
-	/// The store failed.
-	#[error(transparent)]
-	Store(#[from] StoreError),
-	/// An artifact could not be had.
-	#[error("artifact {artifact:?} could not be fetched: {reason}")]
-	Fetch {
-		/// Which.
-		artifact: ArtifactHash,
-		/// Who was asked, and what they said.
-		reason: String,
-	},
-	/// Anything else, in words.
-	#[error("{0}")]
-	Failed(String),
-}
-
-impl ActionError {
-	fn failed(e: impl std::fmt::Display) -> Self {
-		Self::Failed(e.to_string())
-	}
-}
+/// How long it waits for one that trains: for the end of the local step, and for the update to be packed up.
+pub const HAND_OVER: Duration = Duration::from_secs(20);
+/// Without a new finalised block for this long, something is wrong with the node or the chain.
+pub const STALLED: Duration = Duration::from_secs(60);
+/// How long reading the chain may take before that is said.
+const READING: Duration = Duration::from_secs(45);
 
 /// Why the daemon ended.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +99,16 @@ pub struct Context {
 	pub training: Semaphore,
 	/// What this process has announced.
 	pub announced: Mutex<HashSet<ArtifactHash>>,
+	/// How fast this machine trains.
+	pub pace: Pace,
+	/// What is counted.
+	pub metrics: Arc<Metrics>,
+	/// Where `cairn-worker status` reads what this process does.
+	pub report: Option<PathBuf>,
+	/// The newest state of the chain that was read, for actions that go on while it changes.
+	pub latest: watch::Sender<Option<Arc<ChainView>>>,
+	/// How long the chain may be without a new finalised block before that is said.
+	pub stalled: Duration,
 }
 
 impl Context {
@@ -143,12 +131,23 @@ impl Artifacts for Context {
 	}
 }
 
+/// What a running action is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Order {
+	/// Nothing.
+	GoOn,
+	/// The daemon stops: leave behind what is worth keeping, and end.
+	HandOver,
+	/// The chain has overtaken it.
+	Drop,
+}
+
 /// One running action: where it started from, and whether it is still needed.
 #[derive(Clone)]
 struct Task {
 	context: Arc<Context>,
 	view: Arc<ChainView>,
-	cancel: watch::Receiver<bool>,
+	order: watch::Receiver<Order>,
 }
 
 impl Task {
@@ -159,13 +158,13 @@ impl Task {
 
 	/// Ends when the action is no longer needed.
 	async fn cancelled(&self) {
-		let mut cancel = self.cancel.clone();
+		let mut order = self.order.clone();
 		// An error means that the daemon itself is gone.
-		drop(cancel.wait_for(|cancelled| *cancelled).await);
+		drop(order.wait_for(|order| *order != Order::GoOn).await);
 	}
 
 	fn is_cancelled(&self) -> bool {
-		*self.cancel.borrow()
+		*self.order.borrow() != Order::GoOn
 	}
 
 	async fn run(self, action: Action) -> Result<(), ActionError> {
@@ -188,7 +187,7 @@ impl Task {
 }
 
 struct Running {
-	cancel: watch::Sender<bool>,
+	order: watch::Sender<Order>,
 	action: Action,
 }
 
@@ -206,22 +205,6 @@ fn stops_when_overtaken(action: &Action) -> bool {
 	)
 }
 
-/// Whether the chain refused a call because others were faster or the window had closed: no fault, nothing lost.
-fn overtaken(error: &SubmitError) -> bool {
-	const NAMES: [&str; 9] = [
-		"CommitWindowClosed",
-		"WindowClosed",
-		"WrongRound",
-		"WrongAttempt",
-		"NoRunningRound",
-		"AlreadyCommitted",
-		"AlreadyVoted",
-		"AlreadyRevealed",
-		"TooManyUpdates",
-	];
-	NAMES.iter().any(|name| error.is_refusal("Training", name))
-}
-
 struct Daemon {
 	context: Arc<Context>,
 	view: Option<Arc<ChainView>>,
@@ -230,7 +213,15 @@ struct Daemon {
 	retries: HashMap<String, Retry>,
 	tasks: JoinSet<Result<(), ActionError>>,
 	noticed: BTreeSet<Notice>,
+	/// What keeps the worker from working now.
 	trouble: Option<String>,
+	/// What has since the chain was last read.
+	troubles: HashSet<String>,
+	/// The newest finalised block, and since when it is.
+	newest: (u32, Instant),
+	/// Finalised rounds by programme when rewards were last asked for.
+	rewarded: HashMap<ProgrammeId, u32>,
+	reporter: report::Reporter,
 }
 
 /// Runs until `stop` turns true.
@@ -239,6 +230,9 @@ struct Daemon {
 /// Only when the journal cannot be written: everything else is reported and tried again.
 pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) -> Result<(), DaemonError> {
 	let mut daemon = Daemon {
+		reporter: report::Reporter::new(context.report.clone()),
+		newest: (0, Instant::now()),
+		rewarded: HashMap::new(),
 		context,
 		view: None,
 		running: HashMap::new(),
@@ -247,11 +241,17 @@ pub async fn run(context: Arc<Context>, mut stop: watch::Receiver<bool>) -> Resu
 		tasks: JoinSet::new(),
 		noticed: BTreeSet::new(),
 		trouble: None,
+		troubles: HashSet::new(),
 	};
 	let heads = daemon.context.ledger.heads().clone();
 	let (mut finalised, mut best) = (heads.finalised.clone(), heads.best.clone());
 	let result = loop {
-		if let Err(e) = daemon.step().await {
+		let step = tokio::select! {
+			step = daemon.step() => step,
+			// Also while no node answers.
+			() = async { drop(stop.wait_for(|stop| *stop).await) } => break Ok(()),
+		};
+		if let Err(e) = step {
 			break Err(e);
 		}
 		// The watch receivers remember what changed during the step, so nothing is missed.
@@ -281,6 +281,9 @@ impl Daemon {
 	async fn step(&mut self) -> Result<(), DaemonError> {
 		let heads = self.context.ledger.heads();
 		let (finalised, best) = (heads.finalised_now().number, heads.best_now());
+		self.watch_head(finalised);
+		self.context.metrics.heads(finalised, best, self.newest.1.into_std());
+		self.report();
 		if self.view.as_ref().is_none_or(|v| v.finalised < finalised) && !self.refresh().await {
 			return Ok(());
 		}
@@ -295,7 +298,7 @@ impl Daemon {
 		let planned: HashSet<String> = actions.iter().map(Action::key).collect();
 		for (key, running) in &self.running {
 			if !planned.contains(key) && stops_when_overtaken(&running.action) {
-				running.cancel.send_replace(true);
+				running.order.send_replace(Order::Drop);
 			}
 		}
 		self.retries.retain(|key, _| planned.contains(key));
@@ -303,6 +306,28 @@ impl Daemon {
 			self.start(action, &view);
 		}
 		Ok(())
+	}
+
+	/// Says when finalised blocks stop coming.
+	fn watch_head(&mut self, finalised: u32) {
+		if self.newest.0 != finalised {
+			self.newest = (finalised, Instant::now());
+		} else if self.trouble.is_none() && self.newest.1.elapsed() >= self.context.stalled {
+			let seconds = self.context.stalled.as_secs();
+			self.trouble(format!(
+				"no new finalised block for more than {seconds} s after block {finalised}: see in the node's log whether it has \
+				 peers and the chain finalises, or name another node with --node; this worker goes on as soon as blocks come"
+			));
+		}
+	}
+
+	/// Says what keeps the worker from working: once until it works again, not at every block.
+	fn trouble(&mut self, trouble: String) {
+		if self.troubles.insert(trouble.clone()) {
+			let text = format!("waiting: {trouble}");
+			self.context.output.event("chain.waiting", json!({ "reason": trouble.clone() }), text);
+		}
+		self.trouble = Some(trouble);
 	}
 
 	/// Reads the chain. False when that is not possible now.
@@ -313,23 +338,62 @@ impl Daemon {
 			}
 			self.context.ledger.view(&self.context.duties).await.map(Some)
 		};
-		let trouble = match reading.await {
-			Ok(Some(view)) => {
+		let trouble = match tokio::time::timeout(READING, reading).await {
+			Ok(Ok(Some(view))) => {
 				self.report_rounds(&view);
-				self.view = Some(Arc::new(view));
+				self.context.metrics.view(&view);
+				self.read_rewards(&view).await;
+				let view = Arc::new(view);
+				self.context.latest.send_replace(Some(view.clone()));
+				self.view = Some(view);
 				self.trouble = None;
+				self.troubles.clear();
 				return true;
 			},
-			Ok(None) => "the node is still catching up with the chain; waiting for it".to_string(),
-			Err(e) => e.to_string(),
+			Ok(Ok(None)) => "the node is still catching up with the chain; waiting for it".to_string(),
+			Ok(Err(e)) => e.to_string(),
+			Err(_) => format!(
+				"the chain could not be read for {} s: no node answers, or it is very slow. Start a node, or name another with \
+				 --node; this worker tries on",
+				READING.as_secs()
+			),
 		};
-		// Once per kind of trouble, not at every block.
-		if self.trouble.as_ref() != Some(&trouble) {
-			let text = format!("waiting: {trouble}");
-			self.context.output.event("chain.waiting", json!({ "reason": trouble.clone() }), text);
-			self.trouble = Some(trouble);
-		}
+		self.trouble(trouble);
 		false
+	}
+
+	/// What this worker has earned, once per round: for metrics alone.
+	async fn read_rewards(&mut self, view: &ChainView) {
+		for programme in &view.programmes {
+			let (id, finalised) = (programme.info.id, programme.info.finalised);
+			if self.rewarded.get(&id) == Some(&finalised) {
+				continue;
+			}
+			match self.context.ledger.rewards(id).await {
+				Ok(rewards) => {
+					self.context.metrics.rewards(id, &rewards);
+					self.rewarded.insert(id, finalised);
+				},
+				Err(e) => tracing::debug!("rewards of programme {id}: {e}"),
+			}
+		}
+	}
+
+	/// Leaves word of what is done now for `cairn-worker status`.
+	fn report(&mut self) {
+		let heads = self.context.ledger.heads();
+		let mut doing: Vec<String> = self.running.keys().cloned().collect();
+		doing.sort();
+		let report = Report::new(
+			self.context.me.to_string(),
+			(heads.finalised_now().number, heads.best_now()),
+			self.view.as_deref(),
+			self.context.exchange.peers(),
+			doing,
+			self.trouble.clone(),
+			self.noticed.iter().map(ToString::to_string).collect(),
+		);
+		self.reporter.write(report);
 	}
 
 	fn report_rounds(&self, view: &ChainView) {
@@ -353,6 +417,7 @@ impl Daemon {
 
 	fn say_notices(&mut self, view: &ChainView, journal: &crate::journal::JournalState) {
 		let now: BTreeSet<Notice> = notices(view, journal, &self.context.duties).into_iter().collect();
+		self.context.metrics.notices(now.len());
 		for notice in now.difference(&self.noticed) {
 			let text = notice.to_string();
 			self.context.output.event("notice", json!({ "notice": text.clone() }), &text);
@@ -368,7 +433,11 @@ impl Daemon {
 	) -> Result<(), DaemonError> {
 		for tx in journal.sent.values() {
 			if tx.death <= view.finalised && !self.running.contains_key(&tx.key) {
-				self.context.journal.closed(&tx.key, None)?;
+				match self.context.journal.closed(&tx.key, None) {
+					// Nobody waits for it: the next block is soon enough.
+					Err(e @ JournalError::NotWritten { .. }) => tracing::warn!("{e}"),
+					closed => closed?,
+				}
 			}
 		}
 		Ok(())
@@ -381,11 +450,11 @@ impl Daemon {
 			return;
 		}
 		tracing::debug!("starting {key}");
-		let (cancel, cancelled) = watch::channel(false);
-		let task = Task { context: self.context.clone(), view: view.clone(), cancel: cancelled };
+		let (order, ordered) = watch::channel(Order::GoOn);
+		let task = Task { context: self.context.clone(), view: view.clone(), order: ordered };
 		let id = self.tasks.spawn(task.run(action.clone())).id();
 		self.ids.insert(id, key.clone());
-		self.running.insert(key, Running { cancel, action });
+		self.running.insert(key, Running { order, action });
 	}
 
 	fn joined(
@@ -407,7 +476,9 @@ impl Daemon {
 				let fields = json!({ "action": key.clone(), "reason": e.to_string() });
 				self.context.output.event("action.overtaken", fields, format!("{key} came too late: {e}"));
 			},
-			Err(ActionError::Journal(e) | ActionError::Submit(SubmitError::Journal(e))) => {
+			Err(ActionError::Journal(e) | ActionError::Submit(SubmitError::Journal(e)))
+				if !matches!(e, JournalError::NotWritten { .. }) =>
+			{
 				return Err(DaemonError::Journal(e));
 			},
 			Err(e) => self.failed(key, &e),
@@ -420,18 +491,44 @@ impl Daemon {
 		let pause = RETRY.saturating_mul(1 << (failures - 1).min(6)).min(RETRY_MAX);
 		let again = pause.as_secs();
 		let text = format!("{key}: {error} (looked at again in {again} s)");
-		let fields = json!({ "action": key.clone(), "error": error.to_string(), "failures": failures });
+		let fields = json!({ "action": key.clone(), "error": error.to_string(), "kind": error.kind(), "failures": failures });
 		self.context.output.event("action.failed", fields, text);
 		self.retries.insert(key, Retry { failures, not_before: Instant::now() + pause });
 	}
 
 	async fn shut_down(&mut self) {
-		for running in self.running.values() {
-			running.cancel.send_replace(true);
+		let mut trains = HashSet::new();
+		for (key, running) in &self.running {
+			running.order.send_replace(Order::HandOver);
+			if matches!(running.action, Action::Train { .. }) {
+				trains.insert(key.clone());
+			}
 		}
 		// What has sent a transaction waits for finality; the journal takes it up again next time.
-		let finish = async { while self.tasks.join_next().await.is_some() {} };
-		drop(tokio::time::timeout(GRACE, finish).await);
+		let started = Instant::now();
+		while !self.tasks.is_empty() {
+			let grace = if trains.is_empty() { GRACE } else { HAND_OVER };
+			match tokio::time::timeout_at(started + grace, self.tasks.join_next_with_id()).await {
+				Ok(Some(joined)) => {
+					let id = joined.as_ref().map_or_else(tokio::task::JoinError::id, |(id, _)| *id);
+					if let Some(key) = self.ids.remove(&id) {
+						trains.remove(&key);
+					}
+					if let Ok((_, Err(e))) = joined {
+						tracing::debug!("while stopping: {e}");
+					}
+				},
+				Ok(None) => break,
+				Err(_) => {
+					tracing::info!(
+						"{} tasks were left; the journal has what they need to go on",
+						self.tasks.len()
+					);
+					break;
+				},
+			}
+		}
+		self.reporter.remove();
 	}
 }
 

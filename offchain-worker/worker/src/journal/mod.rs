@@ -14,7 +14,10 @@ mod tests;
 
 pub use state::{AggregateState, JournalState, RoundState, SentTx, UpdateState};
 
-use crate::base::{write_atomically, BaseError, BasePath};
+use crate::{
+	base::{write_atomically, BaseError, BasePath},
+	crash,
+};
 use cairn_primitives::{ArtifactHash, ProgrammeId, RoundIndex, H256};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -81,6 +84,20 @@ pub enum Entry {
 	},
 }
 
+impl Entry {
+	/// What it is, for people.
+	fn name(&self) -> &'static str {
+		match self {
+			Self::Withhold { .. } => "an update to withhold",
+			Self::UpdateReady { .. } => "an update to commit",
+			Self::AggregateReady { .. } => "an aggregate to commit to",
+			Self::Sent(_) => "a transaction to send",
+			Self::Closed { .. } => "a transaction's end",
+			Self::Settled { .. } => "a round's end",
+		}
+	}
+}
+
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -100,6 +117,18 @@ pub enum JournalError {
 		/// The line, from 1.
 		line: usize,
 		/// What is wrong with it.
+		reason: String,
+	},
+	/// A write failed, and was undone: the file is as it was before. Trying again is safe.
+	#[error(
+		"the journal {path} could not be written ({reason}), so what it was for is not done; nothing is lost, and it is tried \
+		 again: free some space on that file system, or raise the quota",
+		path = path.display()
+	)]
+	NotWritten {
+		/// The file.
+		path: PathBuf,
+		/// What the file system said.
 		reason: String,
 	},
 	/// An earlier write failed and could not be undone.
@@ -209,31 +238,66 @@ impl Journal {
 			return Err(JournalError::Broken { path: self.path.clone(), reason: reason.clone() });
 		}
 		let line = encode(&entry);
-		if let Err(e) = self.file.write_all(&line).and_then(|()| self.file.sync_data()) {
+		let name = entry.name();
+		crash::point(&format!("before the journal has {name}"));
+		crash::torn(&format!("while the journal gets {name}"), &mut self.file, &line);
+		let written = self.file.write_all(&line);
+		crash::point(&format!("before {name} is on disk"));
+		if let Err(e) = written.and_then(|()| self.file.sync_data()) {
 			// Half a line may be there. It must not become the middle of the file.
 			let undone = self.file.set_len(self.length).and_then(|()| self.file.sync_all());
+			let (path, reason) = (self.path.clone(), e.to_string());
 			if undone.is_err() {
-				self.broken = Some(e.to_string());
+				self.broken = Some(reason.clone());
+				return Err(JournalError::Broken { path, reason });
 			}
-			return Err(BaseError::io("cannot write the journal", &self.path)(e).into());
+			return Err(JournalError::NotWritten { path, reason });
 		}
 		self.length += line.len() as u64;
 		self.lines += 1;
 		self.state.apply(entry);
+		crash::point(&format!("after the journal has {name}"));
 		self.compact_if_worthwhile()
 	}
 
-	/// Rewrites the file with what still counts, once most of it does not.
+	/// Bytes of the file.
+	pub fn bytes(&self) -> u64 {
+		self.length
+	}
+
+	/// Rewrites the file with what still counts, once most of it does not. When that is not possible, the file stays as
+	/// it is.
 	fn compact_if_worthwhile(&mut self) -> Result<(), JournalError> {
 		let live = self.state.entries();
 		if self.lines <= 256 + 4 * live.len() {
 			return Ok(());
 		}
 		let bytes: Vec<u8> = live.iter().flat_map(encode).collect();
-		write_atomically(&self.path, &bytes, 0o600)?;
-		self.file = open_append(&self.path).map_err(BaseError::io("cannot open the journal", &self.path))?;
-		self.length = bytes.len() as u64;
-		self.lines = live.len();
+		crash::point("before the journal is rewritten");
+		let rewritten = write_atomically(&self.path, &bytes, 0o600);
+		crash::point("after the journal is rewritten");
+		// Even a failed attempt may have put the new file in the old one's place. What is appended must not go into a
+		// file that has no name any more.
+		let reopened = open_append(&self.path).and_then(|file| Ok((file.metadata()?.len(), file)));
+		match reopened {
+			Ok((length, file)) if length == bytes.len() as u64 => {
+				(self.file, self.length, self.lines) = (file, length, live.len());
+			},
+			Ok((length, file)) if length == self.length => self.file = file,
+			other => {
+				let reason = match other {
+					Ok((length, _)) => {
+						format!("it has {length} bytes after it was rewritten with {}", bytes.len())
+					},
+					Err(e) => e.to_string(),
+				};
+				self.broken = Some(reason.clone());
+				return Err(JournalError::Broken { path: self.path.clone(), reason });
+			},
+		}
+		if let Err(e) = rewritten {
+			tracing::warn!("the journal cannot be made shorter now: {e}");
+		}
 		Ok(())
 	}
 }
@@ -289,6 +353,11 @@ impl SharedJournal {
 	/// As [`Journal::append`].
 	pub fn append(&self, entry: Entry) -> Result<(), JournalError> {
 		self.lock().append(entry)
+	}
+
+	/// Bytes of the file.
+	pub fn bytes(&self) -> u64 {
+		self.lock().bytes()
 	}
 
 	/// A copy of what the entries add up to.

@@ -3,8 +3,11 @@
 //! It is asked anew at every block. It knows nothing of what is under way: the [`daemon`](crate::daemon) runs each
 //! action once, by its [key](Action::key), and whatever fails is planned again from the state that the chain has then.
 
+mod notices;
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use notices::{notices, Notice};
 
 use crate::{
 	chain::{Device, Programme, Round},
@@ -59,7 +62,7 @@ pub struct ProgrammeView {
 	pub round: Option<Round>,
 	/// Whether it waits, and its next round could open now.
 	pub can_open: bool,
-	/// Whether the charter lets this worker's device take part in it.
+	/// Whether the charter lets this worker's device take part in it. True where nothing depends on it.
 	pub admits: bool,
 }
 
@@ -76,8 +79,11 @@ pub struct ChainView {
 	pub device: Option<Device>,
 	/// Whether this worker stands ready for committees.
 	pub enlisted: bool,
-	/// Whether this worker's device can prove its speed now: it may ask for attestation, or has asked.
+	/// Whether this worker's device can prove its speed now: it may ask for attestation, or has asked. Only looked up
+	/// while it needs to.
 	pub can_attest: bool,
+	/// By how many seconds this machine's clock is ahead of the finalised block's, when the chain says that.
+	pub clock_ahead: Option<i64>,
 	/// The programmes.
 	pub programmes: Vec<ProgrammeView>,
 }
@@ -207,87 +213,6 @@ impl Action {
 	}
 }
 
-/// Something a person should know, and can do something about.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Notice {
-	/// The account has no device.
-	NoDevice,
-	/// The device may not take part.
-	DeviceNotActive(String),
-	/// Aggregator by role, but not enlisted on chain.
-	NotEnlisted,
-	/// Drawn into a committee, but not running as aggregator.
-	DrawnWithoutRole(ProgrammeId),
-	/// A commitment cannot be revealed: the journal that had its salt is gone.
-	CannotReveal(ProgrammeId, RoundIndex),
-	/// Another update than the journal's is committed for this device.
-	ForeignCommit(ProgrammeId, RoundIndex),
-	/// The pot cannot pay for a round.
-	Unfunded(ProgrammeId),
-	/// All rounds are done.
-	Completed(ProgrammeId),
-	/// Governance stopped it for now.
-	Paused(ProgrammeId),
-	/// The charter does not allow its next round.
-	Barred(ProgrammeId),
-	/// Governance ended it.
-	Closed(ProgrammeId),
-	/// The charter asks for evidence that the device does not have.
-	NotAdmitted(ProgrammeId),
-	/// `--programme` names one that does not exist.
-	UnknownProgramme(ProgrammeId),
-}
-
-impl std::fmt::Display for Notice {
-	fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-		match self {
-			Self::NoDevice => write!(
-				f,
-				"this account has no device on chain: run `cairn-worker register`; until then nothing is trained or aggregated"
-			),
-			Self::DeviceNotActive(state) => write!(
-				f,
-				"this worker's device is {state}, not active: run `cairn-worker register`. A device suspended after a failed \
-				 re-check comes back when it is attested, which this worker sees to; one that governance suspended waits for \
-				 governance; after retirement, register another"
-			),
-			Self::NotEnlisted => write!(
-				f,
-				"this worker runs as aggregator but is not enlisted: run `cairn-worker register --aggregator --bond CRN`"
-			),
-			Self::DrawnWithoutRole(p) => write!(
-				f,
-				"this worker was drawn into a committee of programme {p} but does not run as aggregator: add `--role aggregator`, \
-				 or delist it"
-			),
-			Self::CannotReveal(p, r) => write!(
-				f,
-				"programme {p} round {r}: the aggregate committed to cannot be revealed, because the journal that held its salt \
-				 is gone; it only costs this round's share"
-			),
-			Self::ForeignCommit(p, r) => write!(
-				f,
-				"programme {p} round {r}: another update than this worker's is committed for its device: does the same key run \
-				 on two machines? Give each its own device"
-			),
-			Self::Unfunded(p) => write!(f, "programme {p} waits: its pot cannot pay for a round until somebody funds it"),
-			Self::Completed(p) => write!(f, "programme {p} is complete"),
-			Self::Paused(p) => write!(f, "programme {p} is paused: nothing is sent until governance resumes it"),
-			Self::Barred(p) => write!(
-				f,
-				"programme {p} waits: the charter does not allow its next round until the programme or the charter is amended"
-			),
-			Self::Closed(p) => write!(f, "programme {p} was closed by governance; what was earned can still be claimed"),
-			Self::NotAdmitted(p) => write!(
-				f,
-				"programme {p} is closed to this device: the charter asks for evidence of its speed. This worker delivers it as \
-				 soon as the chain takes a request; it takes none while it has no attesters, whom governance names"
-			),
-			Self::UnknownProgramme(p) => write!(f, "programme {p} does not exist on this chain: check --programme"),
-		}
-	}
-}
-
 /// Blocks by which this account holds back before it pays for moving a round on, so that not everybody does: 0 to
 /// `spread - 1`, the same for the same account, round and phase.
 fn hold_back(me: &AccountId32, at: &At, phase: Phase, spread: u32) -> u32 {
@@ -328,7 +253,7 @@ pub fn plan(
 
 /// Whether this worker's device should prove its speed: the charter asks for it, a re-check was ordered or failed, or a
 /// tenth of the time that its evidence is good for is left.
-fn needs_attestation(view: &ChainView, duties: &Duties) -> bool {
+pub fn needs_attestation(view: &ChainView, duties: &Duties) -> bool {
 	let Some(device) = &view.device else { return false };
 	match device.state {
 		DeviceState::Active => {},
@@ -342,6 +267,13 @@ fn needs_attestation(view: &ChainView, duties: &Duties) -> bool {
 	});
 	let shut_out = |p: &ProgrammeView| !p.admits && duties.serves(p.info.id);
 	device.recheck_due.is_some() || ages || view.programmes.iter().any(shut_out)
+}
+
+/// Whether it matters to this worker if the charter lets its device take part in a programme: not where it serves
+/// nothing, where nothing is left to serve, or while the device may do nothing anyway.
+pub fn asks_admission(programme: &ProgrammeView, device: &Device, duties: &Duties) -> bool {
+	let over = matches!(programme.info.state, ProgrammeState::Completed | ProgrammeState::Closed);
+	device.state == DeviceState::Active && !over && duties.serves(programme.info.id)
 }
 
 /// What this worker has done on the committee that is at work in a round: the audit's once the result is disputed.
@@ -495,58 +427,6 @@ pub fn is_over(programme: &ProgrammeView, round: RoundIndex) -> bool {
 pub fn may_release(programme: &ProgrammeView, round: RoundIndex) -> bool {
 	let running = programme.round.as_ref();
 	is_over(programme, round) || running.is_some_and(|r| r.index == round && r.phase != Phase::Commit)
-}
-
-/// What a person should know now.
-pub fn notices(view: &ChainView, journal: &JournalState, duties: &Duties) -> Vec<Notice> {
-	let mut notices = Vec::new();
-	match &view.device {
-		None => notices.push(Notice::NoDevice),
-		Some(device) if device.state != DeviceState::Active => {
-			notices.push(Notice::DeviceNotActive(format!("{:?}", device.state).to_lowercase()));
-		},
-		Some(_) if duties.aggregator && !view.enlisted => notices.push(Notice::NotEnlisted),
-		Some(_) => {},
-	}
-	for id in &duties.programmes {
-		if view.programmes.iter().all(|p| p.info.id != *id) {
-			notices.push(Notice::UnknownProgramme(*id));
-		}
-	}
-	for programme in &view.programmes {
-		let id = programme.info.id;
-		match programme.info.state {
-			ProgrammeState::Open => {},
-			ProgrammeState::Unfunded => notices.push(Notice::Unfunded(id)),
-			ProgrammeState::Completed => notices.push(Notice::Completed(id)),
-			ProgrammeState::Paused => notices.push(Notice::Paused(id)),
-			ProgrammeState::Barred => notices.push(Notice::Barred(id)),
-			ProgrammeState::Closed => notices.push(Notice::Closed(id)),
-		}
-		let active = programme.info.state == ProgrammeState::Open && view.active();
-		if active && duties.serves(id) && !programme.admits {
-			notices.push(Notice::NotAdmitted(id));
-		}
-		let Some(round) = &programme.round else { continue };
-		let commit = round.commits.iter().find(|c| c.producer == view.me);
-		if let (Some(commit), Some(update)) = (commit, journal.update(id, round.index)) {
-			if commit.artifact != update.artifact {
-				notices.push(Notice::ForeignCommit(id, round.index));
-			}
-		}
-		if let Some(member) = seat(round, &view.me) {
-			if !duties.aggregator {
-				notices.push(Notice::DrawnWithoutRole(id));
-			} else if matches!(round.phase, Phase::Reveal | Phase::AuditReveal)
-				&& member.committed
-				&& member.revealed.is_none()
-				&& journal.aggregate(id, round.index, round.attempt).is_none()
-			{
-				notices.push(Notice::CannotReveal(id, round.index));
-			}
-		}
-	}
-	notices
 }
 
 /// The seed of a local run: another for every chain, programme, round and device, and the same again after a restart.

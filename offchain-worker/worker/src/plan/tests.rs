@@ -112,6 +112,7 @@ pub(crate) fn view(round: Option<Round>) -> ChainView {
 		device: Some(device(DeviceState::Active)),
 		enlisted: true,
 		can_attest: true,
+		clock_ahead: Some(6),
 		programmes: vec![ProgrammeView { round, ..idle() }],
 	}
 }
@@ -540,4 +541,17 @@ fn run_seed_differs_by_chain_programme_round_device_and_declared_seed_but_not_by
 		run_seed(&genesis, &HERE, 7, 43),
 	];
 	assert!(others.iter().all(|seed| *seed != base));
+}
+
+#[test]
+fn the_charters_word_on_a_device_is_asked_only_where_something_depends_on_it() {
+	let active = device(DeviceState::Active);
+	assert!(asks_admission(&idle(), &active, &both()));
+	let elsewhere = Duties { trainer: true, aggregator: false, programmes: vec![9] };
+	assert!(!asks_admission(&idle(), &active, &elsewhere));
+	assert!(!asks_admission(&idle(), &device(DeviceState::Suspended), &both()));
+	for over in [ProgrammeState::Completed, ProgrammeState::Closed] {
+		let over = ProgrammeView { info: Programme { state: over, ..programme() }, ..idle() };
+		assert!(!asks_admission(&over, &active, &both()));
+	}
 }
