@@ -576,16 +576,16 @@ impl Devnet {
 
 	async fn make_workers(&mut self, ports: &mut Ports) -> Result<()> {
 		let active = self.options.workers;
-		let mut first: Option<String> = None;
+		let mut listens = Vec::new();
 		for index in 0..active + self.options.spares {
 			let name = format!("worker-{}", index + 1);
 			let base = self.path().join("workers").join(&name);
 			let machine = self.lan.as_mut().map(|lan| lan.machine(&name)).transpose()?;
-			let listen = listen_address(machine.as_ref(), LAN_WORKER_PORT, ports)?;
+			listens.push(listen_address(machine.as_ref(), LAN_WORKER_PORT, ports)?);
 			let suri = format!("//cairn-devnet//{name}");
 			let attack = self.options.attacks.iter().find(|(i, _)| *i == index).map(|(_, attack)| *attack);
 			let binary = if attack.is_some() { &self.binaries.hostile } else { &self.binaries.worker };
-			let mut worker = Worker {
+			let worker = Worker {
 				log: self.logs().join(format!("{name}.log")),
 				events: self.logs().join(format!("{name}.events")),
 				// Each prefers another node, so that no node is a bottleneck, and knows the rest for when it is gone.
@@ -605,16 +605,16 @@ impl Devnet {
 				base,
 				suri,
 			};
-			worker.cli(&["keys", "generate", "--suri", &worker.suri]).await?.ok()?;
-			let keys: Value = worker.cli(&["keys", "show"]).await?.json()?;
-			let text = |field: &str| {
-				let value = keys[field].as_str().map(str::to_string);
-				value.with_context(|| format!("`cairn-worker keys show` has no field `{field}`: {keys}"))
-			};
-			worker.identity = Identity { account: text("account")?, peer_id: text("peerId")? };
-			worker.run_args = self.run_args(index, &listen, first.as_deref());
-			first.get_or_insert_with(|| format!("{listen}/p2p/{}", worker.identity.peer_id));
 			self.workers.push(worker);
+		}
+		// All at once: each starts a process twice.
+		let identities = try_join_all(self.workers.iter().map(Worker::make_keys)).await?;
+		let mut first: Option<String> = None;
+		for (index, (identity, listen)) in identities.into_iter().zip(listens).enumerate() {
+			let args = self.run_args(index, &listen, first.as_deref());
+			first.get_or_insert_with(|| format!("{listen}/p2p/{}", identity.peer_id));
+			let worker = &mut self.workers[index];
+			(worker.identity, worker.run_args) = (identity, args);
 		}
 		Ok(())
 	}

@@ -119,6 +119,20 @@ impl Worker {
 		run(command).await
 	}
 
+	/// Makes its keys.
+	///
+	/// # Errors
+	/// When a command fails.
+	pub async fn make_keys(&self) -> Result<Identity> {
+		self.cli(&["keys", "generate", "--suri", &self.suri]).await?.ok()?;
+		let keys: Value = self.cli(&["keys", "show"]).await?.json()?;
+		let text = |field: &str| {
+			let value = keys[field].as_str().map(str::to_string);
+			value.with_context(|| format!("`cairn-worker keys show` has no field `{field}`: {keys}"))
+		};
+		Ok(Identity { account: text("account")?, peer_id: text("peerId")? })
+	}
+
 	/// Registers its site and device, and enlists it if it is an aggregator. Does what is missing only.
 	///
 	/// # Errors

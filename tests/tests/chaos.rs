@@ -9,7 +9,7 @@ use std::{
 fn model_learns_and_honest_workers_are_paid_on_a_bad_day() {
 	let data = tempfile::tempdir().unwrap();
 	let output = Command::new(env!("CARGO_BIN_EXE_cairn-devnet"))
-		.args(["chaos", "--seed", "1", "--rounds", "4", "--data-dir"])
+		.args(["chaos", "--seed", "1", "--rounds", "3", "--data-dir"])
 		.arg(data.path())
 		.stdin(Stdio::null())
 		.output()

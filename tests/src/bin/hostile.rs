@@ -100,7 +100,7 @@ impl Trainer for Forger {
 
 	fn train(&self, job: &TrainJob, progress: Progress<'_>) -> Result<LocalUpdate, TrainerError> {
 		let mut update = self.inner.train(job, progress)?;
-		let mut elements = update.tensors.iter_mut().flat_map(|tensor| &mut tensor.data);
+		let elements = update.tensors.iter_mut().flat_map(|tensor| &mut tensor.data);
 		match self.attack {
 			Attack::SignFlip(times) => elements.for_each(|x| *x *= -f32::from(times)),
 			Attack::NotANumber => elements.take(1).for_each(|x| *x = f32::NAN),

@@ -20,12 +20,12 @@ use cairn_primitives::{
 };
 use plan::{Fault, Plan, AGGREGATORS, LIAR, SPOILER, VALIDATORS, WORKERS};
 use std::{
-	collections::BTreeSet,
+	collections::{BTreeMap, BTreeSet},
 	time::{Duration, Instant},
 };
 
 /// The windows of a round, in blocks.
-const SCHEDULE: Schedule = Schedule { commit: 10, availability: 8, aggregate: 6, reveal: 6, challenge: 0 };
+const SCHEDULE: Schedule = Schedule { commit: 10, availability: 7, aggregate: 6, reveal: 6, challenge: 0 };
 /// Committees that the chain lets try, one after another.
 const ATTEMPTS: u32 = 3;
 /// Blocks that pass at most until somebody has seen that a window is over, and said so: until the block is finalised,
@@ -60,8 +60,8 @@ pub fn builder(plan: &Plan) -> Builder {
 		// Fewer than there are: a round does not wait for the slowest two, nor for those who are cut off.
 		.target_updates(Some(WORKERS as u32 - 2))
 		.schedule(SCHEDULE)
-		.local_steps(Some(100))
-		.alpha(1.0)
+		.local_steps(Some(200))
+		.alpha(10.0)
 		.seed(plan.seed)
 		// More than are asked for: the run ends when it has seen enough.
 		.rounds(plan.rounds + 2 * PATIENCE)
@@ -130,6 +130,8 @@ struct Driver<'a> {
 	cuts: Vec<Cut>,
 	/// Workers that are dead or cut off now.
 	hurt: BTreeSet<usize>,
+	/// Those that are back, and how many events each had written by then. The run ends when each has committed since.
+	back: BTreeMap<usize, usize>,
 	hindered: BTreeSet<(usize, u32)>,
 	round: u32,
 }
@@ -147,6 +149,7 @@ pub async fn run(net: &mut Devnet, plan: &Plan) -> Result<Story> {
 		open: None,
 		cuts: Vec::new(),
 		hurt: BTreeSet::new(),
+		back: BTreeMap::new(),
 		hindered: BTreeSet::new(),
 		round: 0,
 	};
@@ -245,9 +248,11 @@ impl Driver<'_> {
 		if !done || programme.finalised < self.plan.rounds {
 			return Ok(false);
 		}
-		// Everybody had a round after everything.
-		if self.hindered.iter().any(|(_, round)| *round >= self.round) {
-			return Ok(false);
+		for (worker, seen) in &self.back {
+			let events = self.net.worker(*worker).read_events()?;
+			if !events.iter().skip(*seen).any(|e| e["event"] == "round.committed") {
+				return Ok(false);
+			}
 		}
 		let liar = &self.net.worker(LIAR).identity.account;
 		let caught = rounds.iter().flat_map(|r| &r.committee);
@@ -350,10 +355,8 @@ impl Driver<'_> {
 		cut.here = self.net.rpc().finalised().await?;
 		cut.there = self.net.rpc_of(cut.validator).finalised().await?;
 		self.lan()?.join(&machines)?;
-		for worker in &workers {
-			self.hurt.remove(worker);
-			// It has yet to find out what it has missed.
-			self.hindered.insert((*worker, self.round));
+		for worker in workers {
+			self.back(worker)?;
 		}
 		self.say(format!(
 			"the network heals. Finalised when it split: {}; now here {}, there {}",
@@ -383,7 +386,7 @@ impl Driver<'_> {
 					if !self.is_running(worker) {
 						self.net.restart_worker(worker)?;
 						self.say(format!("{} starts again", self.net.worker(worker).name));
-						self.back(worker);
+						self.back(worker)?;
 					}
 				},
 				Act::KillValidator(validator) => {
@@ -411,7 +414,7 @@ impl Driver<'_> {
 						false => self.lan()?.join(machine)?,
 					}
 					self.say(format!("the cable of {} is plugged in", self.net.worker(worker).name));
-					self.back(worker);
+					self.back(worker)?;
 				},
 				Act::Heal => self.heal().await?,
 			}
@@ -428,12 +431,16 @@ impl Driver<'_> {
 		self.hindered.insert((worker, self.round));
 	}
 
-	fn back(&mut self, worker: usize) {
+	fn back(&mut self, worker: usize) -> Result<()> {
 		let elsewhere = self.open.as_ref().is_some_and(|open| open.workers.contains(&worker));
 		if !elsewhere {
 			self.hurt.remove(&worker);
 		}
+		// It has yet to find out what it has missed.
 		self.hindered.insert((worker, self.round));
+		let seen = self.net.worker(worker).read_events()?.len();
+		self.back.insert(worker, seen);
+		Ok(())
 	}
 
 	fn lan(&self) -> Result<&crate::lan::Lan> {

@@ -140,8 +140,8 @@ pub struct Plan {
 	pub faults: Vec<(u32, Fault)>,
 }
 
-/// The fewest rounds that the split fits into, with one before and one after it.
-pub const LEAST_ROUNDS: u32 = 4;
+/// The fewest rounds that the split fits into, with one before it. Another one follows the heal in any case.
+pub const LEAST_ROUNDS: u32 = 3;
 
 struct Dice(ChaCha8Rng);
 
@@ -163,8 +163,8 @@ impl Dice {
 impl Plan {
 	/// The plan of a seed.
 	///
-	/// Round 0: a trainer and an aggregator are killed. Rounds 1 and 2: the network is split, with an aggregator, a
-	/// trainer and a validator on the smaller side. After that each round has one more fault, of any kind, until two
+	/// Round 0: a trainer and an aggregator are killed. Rounds 1 and 2: the network is split, with a trainer, a validator
+	/// and sometimes an aggregator on the smaller side. After that each round has one more fault, of any kind, until two
 	/// rounds before the end, so that everybody is back when it is over; no two of them are at work at a time for long.
 	pub fn new(seed: u64, rounds: u32) -> Self {
 		let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
@@ -176,26 +176,28 @@ impl Plan {
 		let (trainer, aggregator) = (dice.one_of(&trainers), dice.one_of(&aggregators));
 		let mut faults = Vec::new();
 		for worker in [trainer, aggregator] {
-			let (after, down) = (dice.seconds(0, 20), dice.seconds(1, 8));
+			let (after, down) = (dice.seconds(0, 15), dice.seconds(1, 8));
 			faults.push((0, Fault::KillWorker { worker, after, down }));
 		}
-		let split = Fault::Split {
-			validator: dice.one_of(&validators),
-			workers: vec![dice.one_of(&aggregators), dice.one_of(&trainers)],
-			rounds: 2,
+		let split = |dice: &mut Dice| {
+			let mut workers = vec![dice.one_of(&trainers)];
+			if dice.between(0, 1) == 1 {
+				workers.push(dice.one_of(&aggregators));
+			}
+			Fault::Split { validator: dice.one_of(&validators), workers, rounds: 2 }
 		};
-		faults.push((1, split));
+		faults.push((1, split(&mut dice)));
 		// Until when the network is split, at the least.
-		let mut split = 0;
-		for round in LEAST_ROUNDS..rounds.saturating_sub(1) {
+		let mut split_until = 0;
+		for round in LEAST_ROUNDS + 1..rounds.saturating_sub(1) {
 			let (after, down) = (dice.seconds(0, 25), dice.seconds(1, 40));
 			let worker = dice.one_of(&HONEST[1..]);
 			let kind = match dice.between(0, 9) {
-				8 | 9 if round < split => 0,
+				8 | 9 if round < split_until => 0,
 				kind => kind,
 			};
 			if kind > 7 {
-				split = round + 4;
+				split_until = round + 4;
 			}
 			faults.push((
 				round,
@@ -203,11 +205,7 @@ impl Plan {
 					0..=3 => Fault::KillWorker { worker, after, down },
 					4..=5 => Fault::KillValidator { validator: dice.one_of(&validators), after, down },
 					6..=7 => Fault::Unplug { worker, after, down },
-					8 => Fault::Split {
-						validator: dice.one_of(&validators),
-						workers: vec![dice.one_of(&aggregators), dice.one_of(&trainers)],
-						rounds: 2,
-					},
+					8 => split(&mut dice),
 					_ => Fault::Halves {
 						validator: dice.one_of(&validators[..VALIDATORS - 2]),
 						workers: vec![dice.one_of(&aggregators), dice.one_of(&trainers), LIAR],
