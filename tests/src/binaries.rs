@@ -12,6 +12,8 @@ pub struct Binaries {
 	pub worker: PathBuf,
 	/// `cairn`, the auditor
 	pub auditor: PathBuf,
+	/// `cairn-hostile-worker`: `cairn-worker` with attacks. Only where somebody attacks need it be there.
+	pub hostile: PathBuf,
 }
 
 impl Binaries {
@@ -31,7 +33,12 @@ impl Binaries {
 				)
 			}
 		};
-		Ok(Self { node: find("cairn-node")?, worker: find("cairn-worker")?, auditor: find("cairn")? })
+		Ok(Self {
+			node: find("cairn-node")?,
+			worker: find("cairn-worker")?,
+			auditor: find("cairn")?,
+			hostile: folder.join("cairn-hostile-worker"),
+		})
 	}
 
 	/// Finds them beside the program that runs now, be it `cairn-devnet` or a test in cargo's `deps` folder.

@@ -2,12 +2,13 @@
 
 use crate::{
 	binaries::Binaries,
+	lan::{Lan, Machine},
 	ports::Ports,
 	process::{run, tail, Finished, Process},
 	rpc::{Head, Heads, ProgrammeInfo, RoundInfo, Rpc},
 	spec::{self, Authority, Genesis},
 	ui::Ui,
-	worker::{clean_environment, Identity, Worker},
+	worker::{clean_environment, Attack, Identity, Worker},
 };
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use cairn_primitives::{
@@ -37,6 +38,19 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The file that shows that a folder is a devnet's, and that is locked while the devnet runs.
 const LOCK: &str = "devnet.lock";
+
+/// Ports where every process is on a machine of its own.
+const LAN_RPC_PORT: u16 = 9944;
+const LAN_NODE_PORT: u16 = 30_333;
+const LAN_WORKER_PORT: u16 = 4001;
+
+/// Where a process listens: at the address of its machine, or at a free port of this one's loopback interface.
+fn listen_address(machine: Option<&Machine>, port: u16, ports: &mut Ports) -> Result<String> {
+	Ok(match machine {
+		Some(machine) => format!("/ip4/{}/tcp/{port}", machine.address),
+		None => format!("/ip4/127.0.0.1/tcp/{}", ports.free()?),
+	})
+}
 
 /// What is trained: one of the two models for the built-in UCI digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -80,6 +94,8 @@ pub struct Builder {
 	committee: Option<u32>,
 	challenge_bond: u64,
 	bonds: Vec<u64>,
+	attacks: Vec<(usize, Attack)>,
+	lan: bool,
 	rpc_port: u16,
 	data_dir: Option<PathBuf>,
 	binaries: Option<Binaries>,
@@ -142,6 +158,11 @@ impl Builder {
 		/// What each aggregator bonds, in CRN, the first one first; those beyond the list bond the least that the chain
 		/// takes.
 		bonds: Vec<u64>,
+		/// Which workers are hostile, by index; none.
+		attacks: Vec<(usize, Attack)>,
+		/// Whether every process runs on a machine of its own, in a network whose cables can be cut ([`Devnet::lan`]); they
+		/// all run on this one.
+		lan: bool,
 		/// RPC port of the first validator; the others get the ones after it. 0 takes free ports; 0.
 		rpc_port: u16,
 		/// Where everything is kept; a fresh temporary folder when `None`.
@@ -227,10 +248,25 @@ impl Builder {
 		let data = DataDir::open(self.data_dir.as_deref())?;
 		let ui = self.ui.clone();
 		ui.line(format!("data and logs: {}", data.path.display()));
-		let urls: Vec<String> = rpc_ports.iter().map(|port| format!("ws://127.0.0.1:{port}")).collect();
+		let mut lan = self.lan.then(Lan::new).transpose()?;
+		let names = (0..rpc_ports.len()).map(|i| format!("validator-{}", i + 1));
+		let machines = names.map(|name| lan.as_mut().map(|lan| lan.machine(name)).transpose());
+		let machines = machines.collect::<Result<Vec<Option<Machine>>>>()?;
+		let placed = || rpc_ports.iter().zip(&machines);
+		let url = |(port, machine): (&u16, &Option<Machine>)| match machine {
+			Some(machine) => format!("ws://{}:{port}", machine.address),
+			None => format!("ws://127.0.0.1:{port}"),
+		};
+		let urls: Vec<String> = placed().map(url).collect();
+		let rpcs = placed().zip(&urls).map(|((port, machine), url)| match machine {
+			Some(machine) => Rpc::within(machine.namespace(), *port),
+			None => Rpc::new(url),
+		});
 		let mut net = Devnet {
-			rpc: Rpc::new(&urls[0]),
+			rpcs: rpcs.collect(),
 			urls,
+			lan,
+			machines,
 			workers: Vec::new(),
 			validators: Vec::new(),
 			genesis: String::new(),
@@ -253,6 +289,10 @@ impl Builder {
 	fn rpc_ports(&self) -> Result<(Vec<u16>, Ports)> {
 		let mut ports = Ports::default();
 		let list = (0..self.validators + self.candidates).map(|i| {
+			if self.lan {
+				// Nobody else is on its machine.
+				return Ok(LAN_RPC_PORT);
+			}
 			if self.rpc_port == 0 {
 				return ports.free();
 			}
@@ -338,8 +378,10 @@ pub struct Devnet {
 	// Before `data`: the processes must be gone when the folder goes.
 	workers: Vec<Worker>,
 	validators: Vec<Validator>,
-	rpc: Rpc,
+	rpcs: Vec<Rpc>,
 	urls: Vec<String>,
+	lan: Option<Lan>,
+	machines: Vec<Option<Machine>>,
 	genesis: String,
 	options: Builder,
 	binaries: Binaries,
@@ -372,6 +414,8 @@ impl Devnet {
 			committee: None,
 			challenge_bond: 0,
 			bonds: Vec::new(),
+			attacks: Vec::new(),
+			lan: false,
 			rpc_port: 0,
 			data_dir: None,
 			binaries: None,
@@ -383,7 +427,28 @@ impl Devnet {
 
 	/// The RPC of the first validator.
 	pub fn rpc(&self) -> &Rpc {
-		&self.rpc
+		self.rpc_of(0)
+	}
+
+	/// The RPC of a validator. On a network whose cables can be cut it is reached all the same.
+	///
+	/// # Panics
+	/// When there is none with this index.
+	pub fn rpc_of(&self, validator: usize) -> &Rpc {
+		&self.rpcs[validator]
+	}
+
+	/// The network whose cables can be cut, if there is one.
+	pub fn lan(&self) -> Option<&Lan> {
+		self.lan.as_ref()
+	}
+
+	/// The machine of a validator, if it has one of its own.
+	///
+	/// # Panics
+	/// When there is none with this index.
+	pub fn machine_of_validator(&self, index: usize) -> Option<&Machine> {
+		self.machines[index].as_ref()
 	}
 
 	/// The WebSocket URLs of all validators.
@@ -487,8 +552,8 @@ impl Devnet {
 			self.start_validator(index)?;
 		}
 		self.guard(self.wait_until_up()).await?;
-		self.genesis = self.guard(self.rpc.genesis()).await?;
-		let mut heads = self.guard(self.rpc.heads()).await?;
+		self.genesis = self.guard(self.rpc().genesis()).await?;
+		let mut heads = self.guard(self.rpc().heads()).await?;
 		while self.guard(heads.next()).await?.number == 0 {}
 		self.ui.line(format!(
 			"{} validators finalise blocks; RPC at {}",
@@ -508,13 +573,16 @@ impl Devnet {
 
 	async fn make_workers(&mut self, ports: &mut Ports) -> Result<()> {
 		let active = self.options.workers;
-		let mut first: Option<String> = None;
+		let mut listens = Vec::new();
 		for index in 0..active + self.options.spares {
 			let name = format!("worker-{}", index + 1);
 			let base = self.path().join("workers").join(&name);
-			let port = ports.free()?;
-			let (suri, listen) = (format!("//cairn-devnet//{name}"), format!("/ip4/127.0.0.1/tcp/{port}"));
-			let mut worker = Worker {
+			let machine = self.lan.as_mut().map(|lan| lan.machine(&name)).transpose()?;
+			listens.push(listen_address(machine.as_ref(), LAN_WORKER_PORT, ports)?);
+			let suri = format!("//cairn-devnet//{name}");
+			let attack = self.options.attacks.iter().find(|(i, _)| *i == index).map(|(_, attack)| *attack);
+			let binary = if attack.is_some() { &self.binaries.hostile } else { &self.binaries.worker };
+			let worker = Worker {
 				log: self.logs().join(format!("{name}.log")),
 				events: self.logs().join(format!("{name}.events")),
 				// Each prefers another node, so that no node is a bottleneck, and knows the rest for when it is gone.
@@ -526,22 +594,24 @@ impl Devnet {
 				aggregator: index < self.options.aggregators,
 				bond: self.options.bonds.get(index).copied(),
 				run_args: Vec::new(),
-				binary: self.binaries.worker.clone(),
+				binary: binary.clone(),
+				attack,
+				machine,
 				daemon: None,
 				name,
 				base,
 				suri,
 			};
-			worker.cli(&["keys", "generate", "--suri", &worker.suri]).await?.ok()?;
-			let keys: Value = worker.cli(&["keys", "show"]).await?.json()?;
-			let text = |field: &str| {
-				let value = keys[field].as_str().map(str::to_string);
-				value.with_context(|| format!("`cairn-worker keys show` has no field `{field}`: {keys}"))
-			};
-			worker.identity = Identity { account: text("account")?, peer_id: text("peerId")? };
-			worker.run_args = self.run_args(index, &listen, first.as_deref());
-			first.get_or_insert_with(|| format!("{listen}/p2p/{}", worker.identity.peer_id));
 			self.workers.push(worker);
+		}
+		// All at once: each starts a process twice.
+		let identities = try_join_all(self.workers.iter().map(Worker::make_keys)).await?;
+		let mut first: Option<String> = None;
+		for (index, (identity, listen)) in identities.into_iter().zip(listens).enumerate() {
+			let args = self.run_args(index, &listen, first.as_deref());
+			first.get_or_insert_with(|| format!("{listen}/p2p/{}", identity.peer_id));
+			let worker = &mut self.workers[index];
+			(worker.identity, worker.run_args) = (identity, args);
 		}
 		Ok(())
 	}
@@ -661,8 +731,8 @@ impl Devnet {
 				.with_context(|| format!("cannot write {}", node_key.display()))?;
 			let node_key = node_key.display().to_string();
 			let peer = self.node(&["key", "inspect-node-key", "--file", &node_key]).await?;
-			let port = ports.free()?;
-			let listen = format!("/ip4/127.0.0.1/tcp/{port}");
+			let machine = self.machines[index].as_ref();
+			let listen = listen_address(machine, LAN_NODE_PORT, ports)?;
 			let mut args: Vec<String> = [
 				("--chain", spec.clone()),
 				("--base-path", base_text),
@@ -679,6 +749,11 @@ impl Devnet {
 			.flat_map(|(flag, value)| [flag.to_string(), value])
 			.collect();
 			args.extend(["--validator", "--no-telemetry", "--no-mdns"].map(String::from));
+			if machine.is_some() {
+				// The workers are on other machines. What is unsafe about it is that it is a validator whom anybody can ask.
+				let open = ["--unsafe-rpc-external", "--rpc-methods", "safe", "--rpc-cors", "all"];
+				args.extend(open.map(String::from));
+			}
 			if let Some(bootnode) = &bootnode {
 				args.extend(["--bootnodes".to_string(), bootnode.clone()]);
 			}
@@ -694,14 +769,17 @@ impl Devnet {
 		let validator = &mut self.validators[index];
 		command.args(&validator.args);
 		clean_environment(&mut command);
+		if let Some(machine) = &self.machines[index] {
+			machine.namespace().enter(&mut command);
+		}
 		validator.process = Some(Process::start(&validator.name, command, &validator.log, None)?);
 		Ok(())
 	}
 
 	/// Waits until every validator's RPC answers.
 	async fn wait_until_up(&self) -> Result<()> {
-		for url in &self.urls {
-			let (rpc, start) = (Rpc::new(url), Instant::now());
+		for rpc in &self.rpcs {
+			let start = Instant::now();
 			while let Err(error) = rpc.genesis().await {
 				if start.elapsed() > START {
 					return Err(error.context(format!("no answer within {} seconds", START.as_secs())));
@@ -773,6 +851,14 @@ impl Devnet {
 		fs::rename(&worker.base, &away).with_context(|| format!("cannot move {}", worker.base.display()))
 	}
 
+	/// Whether a validator runs.
+	///
+	/// # Panics
+	/// When there is none with this index.
+	pub fn validator_is_running(&self, index: usize) -> bool {
+		self.validators[index].process.as_ref().is_some_and(Process::is_running)
+	}
+
 	/// `kill -9` of a validator.
 	///
 	/// # Errors
@@ -807,7 +893,7 @@ impl Devnet {
 	/// # Errors
 	/// When the node cannot be asked.
 	pub async fn watch(&self) -> Result<Watch<'_>> {
-		let heads = self.guard(self.rpc.heads()).await?;
+		let heads = self.guard(self.rpc().heads()).await?;
 		Ok(Watch { net: self, heads, moved: Instant::now(), last: String::new() })
 	}
 
@@ -830,7 +916,7 @@ impl Devnet {
 	/// As [`Devnet::wait_until`].
 	pub async fn wait_for_round(&self, index: u32) -> Result<RoundInfo> {
 		let head = self.wait_until(|s| s.is_settled(index).then(|| s.head.clone())).await?;
-		self.guard(self.rpc.round(PROGRAMME, index, Some(&head.hash))).await
+		self.guard(self.rpc().round(PROGRAMME, index, Some(&head.hash))).await
 	}
 
 	/// Waits until this many rounds were finalised.
@@ -875,7 +961,10 @@ impl Devnet {
 	pub async fn recompute(&self, round: u32) -> Result<Finished> {
 		let mut command = Command::new(&self.binaries.auditor);
 		clean_environment(&mut command);
-		command.args(["recompute", "--node", self.rpc.url()]);
+		if let Some(machine) = &self.machines[0] {
+			machine.namespace().enter(&mut command);
+		}
+		command.args(["recompute", "--node", self.rpc().url()]);
 		for worker in self.workers.iter().filter(|w| w.store().is_dir()) {
 			command.arg("--store").arg(worker.store());
 		}
@@ -1003,8 +1092,8 @@ impl Watch<'_> {
 			.guard(async {
 				let head = heads.next().await?;
 				let at = Some(head.hash.as_str());
-				let programme = net.rpc.programme(PROGRAMME, at).await?;
-				let round = net.rpc.current_round(PROGRAMME, at).await?;
+				let programme = net.rpc().programme(PROGRAMME, at).await?;
+				let round = net.rpc().current_round(PROGRAMME, at).await?;
 				Ok(Snapshot { head, programme, round })
 			})
 			.await?;

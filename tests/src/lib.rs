@@ -2,7 +2,10 @@
 
 pub mod bench;
 pub mod binaries;
+pub mod chaos;
 pub mod devnet;
+pub mod lan;
+pub mod ledger;
 pub mod ports;
 pub mod process;
 pub mod report;

@@ -2,9 +2,11 @@
 
 use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
-	bench,
+	bench, chaos,
 	devnet::{Builder, Devnet, Keep, Model},
+	lan,
 	report::{self, Lineage},
+	ui::Ui,
 };
 use cairn_primitives::{
 	aggregation::ServerOptimiser,
@@ -41,6 +43,22 @@ enum Subcommands {
 	BenchRound {
 		#[command(flatten)]
 		network: Network,
+	},
+	/// A bad day: ten workers of which five are hostile, kills, and a network that splits and heals. Everybody is on a
+	/// machine of its own (a network namespace; as root, or where user namespaces are allowed)
+	Chaos {
+		/// What goes wrong when is a function of this
+		#[arg(long, default_value_t = 1)]
+		seed: u64,
+		/// Rounds to finalise; a few more are run when the liar was not drawn for a committee by then
+		#[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(i64::from(chaos::plan::LEAST_ROUNDS)..))]
+		rounds: u32,
+		/// Show what would go wrong, and start nothing
+		#[arg(long)]
+		plan: bool,
+		/// Where keys, databases, artifacts and logs go, as without a subcommand
+		#[arg(long, value_name = "DIR")]
+		data_dir: Option<PathBuf>,
 	},
 }
 
@@ -112,6 +130,13 @@ impl Network {
 
 fn main() -> ExitCode {
 	let cli = Cli::parse();
+	// Before there are threads.
+	if matches!(cli.command, Some(Subcommands::Chaos { plan: false, .. })) {
+		if let Err(e) = lan::prepare() {
+			eprintln!("cairn-devnet: {e:#}");
+			return ExitCode::FAILURE;
+		}
+	}
 	let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
 		Ok(runtime) => runtime,
 		Err(e) => {
@@ -161,6 +186,14 @@ async fn interrupted() -> u8 {
 
 async fn work(cli: Cli) -> Result<()> {
 	let (builder, bench) = match cli.command {
+		Some(Subcommands::Chaos { seed, rounds, plan, data_dir }) => {
+			let it = chaos::plan::Plan::new(seed, rounds);
+			if plan {
+				print!("{it}");
+				return Ok(());
+			}
+			return bad_day(&it, data_dir).await;
+		},
 		Some(Subcommands::BenchRound { network }) => (network.builder(), true),
 		None => (cli.network.builder(), false),
 	};
@@ -179,6 +212,25 @@ async fn work(cli: Cli) -> Result<()> {
 	}
 	net.shutdown(Keep::No).await;
 	Ok(())
+}
+
+async fn bad_day(plan: &chaos::plan::Plan, data_dir: Option<PathBuf>) -> Result<()> {
+	let ui = Ui::default();
+	ui.line(plan.to_string().trim_end());
+	let mut net = chaos::builder(plan).data_dir(data_dir).ui(ui.clone()).start().await?;
+	let outcome = chaos::run_and_check(&mut net, plan).await;
+	ui.clear();
+	let logs = net.logs();
+	let kept = || format!("the logs are in {}", logs.display());
+	let outcome = outcome.and_then(|report| {
+		ui.print(&format!("\n{report}"));
+		ensure!(report.is_ok(), "not all of it held");
+		ui.print("All of it held.");
+		Ok(())
+	});
+	let keep = if outcome.is_ok() { Keep::No } else { Keep::Yes };
+	net.shutdown(keep).await;
+	outcome.with_context(kept)
 }
 
 async fn train(net: &Devnet, min_accuracy: Option<f64>) -> Result<()> {

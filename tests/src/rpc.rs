@@ -1,5 +1,6 @@
 //! A node's public JSON-RPC, as any client sees it.
 
+use crate::lan::Namespace;
 use anyhow::{anyhow, bail, Context, Result};
 use cairn_primitives::views;
 use jsonrpsee::{
@@ -13,8 +14,8 @@ use jsonrpsee::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
-use tokio::sync::Mutex;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpStream, sync::Mutex};
 
 /// An account as the RPC writes it (SS58).
 pub type Account = String;
@@ -51,6 +52,7 @@ pub struct Head {
 #[derive(Clone)]
 pub struct Rpc {
 	url: String,
+	within: Option<(Namespace, SocketAddr)>,
 	client: Arc<Mutex<Option<Arc<WsClient>>>>,
 }
 
@@ -66,7 +68,14 @@ pub struct Refusal {
 impl Rpc {
 	/// For the node at this WebSocket URL.
 	pub fn new(url: impl Into<String>) -> Self {
-		Self { url: url.into(), client: Arc::default() }
+		Self { url: url.into(), within: None, client: Arc::default() }
+	}
+
+	/// For the node at this port of the loopback interface of a namespace: it is reached whatever became of the network.
+	pub fn within(namespace: &Namespace, port: u16) -> Self {
+		let address = SocketAddr::from(([127, 0, 0, 1], port));
+		let within = Some((namespace.clone(), address));
+		Self { url: format!("ws://{address}"), within, client: Arc::default() }
 	}
 
 	/// The URL.
@@ -79,7 +88,18 @@ impl Rpc {
 		if let Some(client) = slot.as_ref().filter(|c| c.is_connected()) {
 			return Ok(client.clone());
 		}
-		let client = WsClientBuilder::default().build(&self.url).await;
+		let builder = WsClientBuilder::default();
+		let client = match self.within.clone() {
+			None => builder.build(&self.url).await,
+			Some((namespace, address)) => {
+				let connected = tokio::task::spawn_blocking(move || namespace.connect(address)).await;
+				let stream = connected.map_err(std::io::Error::other).and_then(|stream| stream);
+				let stream =
+					stream.and_then(|s| s.set_nonblocking(true).and_then(|()| TcpStream::from_std(s)));
+				let stream = stream.map_err(|e| ClientError::Transport(Box::new(e)))?;
+				builder.build_with_stream(&self.url, stream).await
+			},
+		};
 		let client = Arc::new(client.map_err(|e| ClientError::Transport(Box::new(e)))?);
 		*slot = Some(client.clone());
 		Ok(client)

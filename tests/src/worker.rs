@@ -1,12 +1,14 @@
 //! One worker of a devnet: its base path, its command line, its daemon.
 
+use crate::lan::Machine;
 use crate::process::{run, Finished, Process};
 use anyhow::{bail, Context, Result};
 use serde_json::Value;
 use std::{
-	fs,
+	fmt, fs,
 	path::{Path, PathBuf},
 	process::Command,
+	str::FromStr,
 	time::Duration,
 };
 
@@ -41,9 +43,55 @@ pub struct Worker {
 	pub events: PathBuf,
 	/// The arguments of `cairn-worker run`, without the roles.
 	pub run_args: Vec<String>,
+	/// What it does to the others; nothing when `None`.
+	pub attack: Option<Attack>,
+	/// Where it runs; on this machine itself when `None`.
+	pub machine: Option<Machine>,
 	pub(crate) binary: PathBuf,
 	pub(crate) nodes: Vec<String>,
 	pub(crate) daemon: Option<Process>,
+}
+
+/// What a hostile worker does to the others. `cairn-hostile-worker` reads it from its environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attack {
+	/// It commits its update with the other sign, this many times as long.
+	SignFlip(u8),
+	/// It commits an update of which one element is NaN.
+	NotANumber,
+	/// On a committee it commits to weights that nobody computed, and reveals them.
+	FalseAggregate,
+	/// It serves other bytes than it was asked for.
+	WrongBytes,
+}
+
+/// The variable that an [`Attack`] is read from.
+pub const ATTACK: &str = "HOSTILE_WORKER_ATTACK";
+
+impl fmt::Display for Attack {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		match self {
+			Self::SignFlip(times) => write!(f, "sign-flip:{times}"),
+			Self::NotANumber => f.write_str("nan"),
+			Self::FalseAggregate => f.write_str("false-aggregate"),
+			Self::WrongBytes => f.write_str("wrong-bytes"),
+		}
+	}
+}
+
+impl FromStr for Attack {
+	type Err = String;
+	fn from_str(text: &str) -> Result<Self, String> {
+		match text.split_once(':') {
+			None if text == "nan" => Ok(Self::NotANumber),
+			None if text == "false-aggregate" => Ok(Self::FalseAggregate),
+			None if text == "wrong-bytes" => Ok(Self::WrongBytes),
+			Some(("sign-flip", times)) => {
+				times.parse().map(Self::SignFlip).map_err(|e| format!("sign-flip:{times}: {e}"))
+			},
+			_ => Err(format!("`{text}` is no attack: sign-flip:TIMES, nan, false-aggregate or wrong-bytes")),
+		}
+	}
 }
 
 impl Worker {
@@ -55,6 +103,9 @@ impl Worker {
 			command.args(["--node", node]);
 		}
 		clean_environment(&mut command);
+		if let Some(machine) = &self.machine {
+			machine.namespace().enter(&mut command);
+		}
 		command
 	}
 
@@ -66,6 +117,20 @@ impl Worker {
 		let mut command = self.command();
 		command.args(args);
 		run(command).await
+	}
+
+	/// Makes its keys.
+	///
+	/// # Errors
+	/// When a command fails.
+	pub async fn make_keys(&self) -> Result<Identity> {
+		self.cli(&["keys", "generate", "--suri", &self.suri]).await?.ok()?;
+		let keys: Value = self.cli(&["keys", "show"]).await?.json()?;
+		let text = |field: &str| {
+			let value = keys[field].as_str().map(str::to_string);
+			value.with_context(|| format!("`cairn-worker keys show` has no field `{field}`: {keys}"))
+		};
+		Ok(Identity { account: text("account")?, peer_id: text("peerId")? })
 	}
 
 	/// Registers its site and device, and enlists it if it is an aggregator. Does what is missing only.
@@ -93,6 +158,9 @@ impl Worker {
 			bail!("{} runs already", self.name);
 		}
 		let mut command = self.command();
+		if let Some(attack) = self.attack {
+			command.env(ATTACK, attack.to_string());
+		}
 		command.arg("run");
 		for (role, wanted) in [("trainer", self.trainer), ("aggregator", self.aggregator)] {
 			if wanted {
@@ -175,6 +243,16 @@ pub fn read_events(path: &Path) -> Result<Vec<Value>> {
 mod tests {
 	#![allow(clippy::unwrap_used)]
 	use super::*;
+
+	#[test]
+	fn attack_is_read_as_it_is_written() {
+		for attack in [Attack::SignFlip(4), Attack::NotANumber, Attack::FalseAggregate, Attack::WrongBytes] {
+			assert_eq!(attack.to_string().parse(), Ok(attack));
+		}
+		for text in ["", "sign-flip", "sign-flip:", "sign-flip:256", "nan:1", "arson"] {
+			assert!(text.parse::<Attack>().is_err(), "{text}");
+		}
+	}
 
 	#[test]
 	fn events_are_read_up_to_the_last_complete_line() {

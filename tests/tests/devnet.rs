@@ -8,9 +8,10 @@
 
 mod support;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
 	devnet::{Devnet, Keep, PROGRAMME},
+	ledger::{check_records, committed, own_artifacts, Counts},
 	process::{run, tail},
 	report::{recompute_all, Lineage},
 	rpc::{RecordInfo, RoundInfo, Rpc},
@@ -19,18 +20,12 @@ use cairn_devnet::{
 use cairn_primitives::{
 	bitmap,
 	views::{MemberOutcome, Phase, MAX_PAGE},
-	RecordKind, Schedule, H256,
+	Schedule, H256,
 };
 use futures::{future::BoxFuture, FutureExt};
 use jsonrpsee::rpc_params;
 use serde_json::Value;
-use std::{
-	collections::{BTreeMap, BTreeSet},
-	panic::AssertUnwindSafe,
-	process::ExitCode,
-	str::FromStr,
-	time::Instant,
-};
+use std::{collections::BTreeSet, panic::AssertUnwindSafe, process::ExitCode, time::Instant};
 use subxt::dynamic::Value as Argument;
 use support::{number, Account, Call, Outcome};
 
@@ -198,20 +193,6 @@ async fn updates(net: &Devnet, round: &RoundInfo) -> Result<Vec<RecordInfo>> {
 /// How many of the updates are this account's.
 fn count_by(updates: &[RecordInfo], account: &str) -> usize {
 	updates.iter().filter(|u| u.record.producer.as_deref() == Some(account)).count()
-}
-
-fn is_event(event: &Value, kind: &str, round: u32) -> bool {
-	event["event"] == kind && event["programme"] == PROGRAMME && event["round"] == round
-}
-
-/// The artifacts that a worker has trained or committed for a round, by its own account.
-fn own_artifacts(net: &Devnet, worker: usize, round: u32) -> Result<BTreeSet<H256>> {
-	let events = net.worker(worker).read_events()?;
-	let own = events
-		.iter()
-		.filter(|e| is_event(e, "round.trained", round) || is_event(e, "round.committed", round));
-	own.map(|e| Ok(H256::from_str(e["artifact"].as_str().context("an event without its artifact")?)?))
-		.collect()
 }
 
 /// Waits for the next round that a worker starts to train in; gives its number.
@@ -418,7 +399,11 @@ async fn trainer_killed_after_its_commit_neither_repeats_nor_loses_it(net: &mut 
 	let settled = net.wait_for_round(round).await?;
 	assert_eq!(settled.phase, Phase::Finalised, "{settled:?}");
 	assert_eq!(count_by(&updates(net, &settled).await?, &account), 1);
-	assert_eq!(own_artifacts(net, worker, round)?.len(), 1, "another update was trained for the same round");
+	assert_eq!(
+		own_artifacts(net.worker(worker), round)?.len(),
+		1,
+		"another update was trained for the same round"
+	);
 	Ok(())
 }
 
@@ -456,95 +441,26 @@ async fn rounds_go_on_after_an_aggregator_was_killed_for_good(net: &mut Devnet) 
 // ---- the ledger afterwards ----
 
 async fn no_record_is_doubled_or_lost_after_all_that(net: &mut Devnet) -> Result<()> {
-	let net = &*net;
 	let head = net.rpc().finalised().await?;
-	let at = Some(head.hash.as_str());
-	let programme = net.rpc().programme(PROGRAMME, at).await?;
-	let mut records = Vec::new();
-	loop {
-		let id = records.len() as u64;
-		match net.rpc().record(id, at).await {
-			Ok(record) => {
-				assert_eq!(record.id, id);
-				records.push(record.record);
-			},
-			Err(_) => {
-				let refusal = net.rpc().refusal("provenance_record", rpc_params![id, at]).await?;
-				assert_eq!(refusal.code, UNKNOWN_RECORD, "{refusal:?}");
-				break;
-			},
-		}
-	}
-	let artifacts: BTreeSet<H256> = records.iter().map(|r| r.artifact).collect();
-	assert_eq!(artifacts.len(), records.len(), "an artifact has two records");
-
-	let (mut finalised, mut accounted) = (0, 0);
-	let mut base = None;
+	let Counts { finalised, .. } = check_records(net, &head).await?;
+	ensure!(finalised >= 2, "only {finalised} rounds were finalised; this check needs some");
+	// What a worker saw committed is in the ledger, unless the committee could not get it.
+	let programme = net.rpc().programme(PROGRAMME, Some(&head.hash)).await?;
 	for index in 0..programme.round {
-		let round = net.rpc().round(PROGRAMME, index, at).await?;
-		let of_round: Vec<(u64, _)> =
-			(0u64..).zip(&records).filter(|(_, r)| r.round == Some(index)).collect();
-		accounted += of_round.len();
-		if round.phase == Phase::Failed {
-			assert!(of_round.is_empty(), "failed round {index} left records");
+		let round = net.rpc().round(PROGRAMME, index, Some(&head.hash)).await?;
+		if round.phase != Phase::Finalised || bitmap::count(&round.included) != round.commit_count {
 			continue;
 		}
-		assert_eq!(round.phase, Phase::Finalised, "round {index} is over but {:?}", round.phase);
-		finalised += 1;
-		let range = round.updates.context("a finalised round has updates")?;
-		let (weights, inputs): (Vec<_>, Vec<_>) =
-			of_round.into_iter().partition(|(_, r)| r.kind == RecordKind::Weights);
-		let [(id, weights)] = weights[..] else { bail!("round {index} has {} models", weights.len()) };
-		assert_eq!((Some(id), Some(weights.artifact)), (round.result_record, round.result));
-		assert_eq!((weights.inputs, weights.base), (Some(range), Some(round.base_record)));
-		assert_eq!(weights.producer, None);
-		// The chain of models has no gap and no fork.
-		assert!(base.is_none_or(|b| b == round.base_record), "round {index} is not built on the one before");
-		base = Some(id);
-
-		let ids: Vec<u64> = inputs.iter().map(|(id, _)| *id).collect();
-		let expected: Vec<u64> = (range.first..range.first + u64::from(range.count)).collect();
-		assert_eq!(ids, expected, "round {index}");
-		assert_eq!(range.count, bitmap::count(&round.included), "round {index}");
-		let devices: BTreeSet<_> = inputs.iter().map(|(_, r)| r.device).collect();
-		assert_eq!(devices.len(), inputs.len(), "a device has two updates in round {index}");
-		for (id, update) in inputs {
-			assert_eq!(
-				(update.kind, update.base),
-				(RecordKind::Update, Some(round.base_record)),
-				"record {id}"
-			);
-			let producer =
-				net.workers().iter().position(|w| Some(&w.identity.account) == update.producer.as_ref());
-			let producer = producer.with_context(|| format!("record {id} is by a stranger: {update:?}"))?;
-			let own = own_artifacts(net, producer, index)?;
-			assert!(
-				own.contains(&update.artifact),
-				"record {id} is not what worker {producer} committed: {own:?}"
-			);
-		}
-		// What a worker saw committed is in the ledger, unless the committee could not get it.
-		if bitmap::count(&round.included) == round.commit_count {
-			for worker in TRAINERS {
-				for event in
-					net.worker(worker).read_events()?.iter().filter(|e| is_event(e, "round.committed", index))
-				{
-					let artifact = H256::from_str(event["artifact"].as_str().context("no artifact")?)?;
-					assert!(
-						artifacts.contains(&artifact),
-						"round {index}: {artifact:?} was committed and is lost"
-					);
-				}
+		let recorded: BTreeSet<_> = updates(net, &round).await?.iter().map(|u| u.record.artifact).collect();
+		for worker in TRAINERS {
+			for artifact in committed(net.worker(worker), index)? {
+				assert!(
+					recorded.contains(&artifact),
+					"round {index}: {artifact:?} was committed and is lost"
+				);
 			}
 		}
 	}
-	assert_eq!(finalised, programme.finalised);
-	ensure!(finalised >= 2, "only {finalised} rounds were finalised; this check needs some");
-	// Besides: the configuration and the genesis weights.
-	let founding: BTreeMap<_, _> =
-		records.iter().filter(|r| r.round.is_none()).map(|r| (r.artifact, r.kind)).collect();
-	assert_eq!(accounted + founding.len(), records.len());
-	assert_eq!(founding.get(&programme.genesis_weights), Some(&RecordKind::Weights));
 	Ok(())
 }
 

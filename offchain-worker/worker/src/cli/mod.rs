@@ -17,16 +17,19 @@ use crate::{
 	base::{BaseError, BasePath},
 	chain::{Chain, ChainError, Heads, RpcPool, RpcSettings, SubmitError},
 	config::{ConfigError, Settings},
-	daemon::DaemonError,
-	journal::JournalError,
+	daemon::{DaemonError, Ledger},
+	journal::{JournalError, SharedJournal},
 	keys::KeyError,
 	output::Output,
+	trainer::Trainer,
 };
 use args::{Cli, Command};
-use cairn_artifacts::StoreError;
+use cairn_artifacts::{Store, StoreError};
+use cairn_network::AccessPolicy;
 use clap::Parser;
 use serde_json::json;
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
+use subxt::utils::AccountId32;
 use tracing_subscriber::EnvFilter;
 
 /// Why a command failed.
@@ -67,10 +70,41 @@ macro_rules! failures {
 }
 failures!(AttestError, BaseError, ChainError, DaemonError, JournalError, KeyError, StoreError, SubmitError);
 
+/// What a program that embeds the worker puts around the parts of `cairn-worker run`. By default nothing.
+pub trait Embedding: Send + Sync {
+	/// Around what trains.
+	fn trainer(&self, trainer: Arc<dyn Trainer>) -> Arc<dyn Trainer> {
+		trainer
+	}
+
+	/// Around the chain, as `account` sees it.
+	fn ledger(
+		&self,
+		ledger: Arc<dyn Ledger>,
+		journal: &SharedJournal,
+		account: AccountId32,
+	) -> Arc<dyn Ledger> {
+		let _ = (journal, account);
+		ledger
+	}
+
+	/// Around what decides which peers are served, and with which of the store's artifacts.
+	fn policy(&self, policy: Arc<dyn AccessPolicy>, store: &Store) -> Arc<dyn AccessPolicy> {
+		let _ = store;
+		policy
+	}
+}
+
+/// Nothing around anything: `cairn-worker` itself.
+struct Plain;
+
+impl Embedding for Plain {}
+
 /// What every command gets.
 pub(crate) struct App {
 	settings: Settings,
 	output: Output,
+	embedding: Box<dyn Embedding>,
 }
 
 /// How long a command waits for a node. The daemon waits for ever.
@@ -116,6 +150,11 @@ impl App {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+	main_with(Plain)
+}
+
+/// Runs the program with something of the caller's around its parts.
+pub fn main_with(embedding: impl Embedding + 'static) -> ExitCode {
 	// Wrong usage ends here, with exit code 2 and clap's explanation; `--help` with 0.
 	let cli = Cli::parse();
 	let settings = match Settings::resolve(cli.global.into()) {
@@ -127,7 +166,7 @@ pub fn main() -> ExitCode {
 	if let Err(e) = set_up_log(&settings.log, &output) {
 		return report(json, &e);
 	}
-	let app = App { output, settings };
+	let app = App { output, settings, embedding: Box::new(embedding) };
 	let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
 		Ok(runtime) => runtime,
 		Err(e) => return report(json, &CliError::Failed(format!("cannot start threads: {e}"))),

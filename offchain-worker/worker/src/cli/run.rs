@@ -153,9 +153,11 @@ async fn serve(
 	let submitter =
 		Submitter::new(chain.clone(), heads.clone(), keys.signer().clone(), Arc::new(journal.clone()));
 	let transactions = submitter.counts();
-	let ledger: Arc<dyn Ledger> = Arc::new(LiveLedger::new(chain.clone(), heads, submitter));
+	let ledger = Arc::new(LiveLedger::new(chain.clone(), heads, submitter));
+	let ledger: Arc<dyn Ledger> = app.embedding.ledger(ledger, &journal, me);
 	let withheld = Withheld::from_journal(&journal.state());
 	let policy = Arc::new(ChainPolicy::new(ledger.clone(), withheld.clone()));
+	let policy = app.embedding.policy(policy, &store);
 	let limits = Limits { shutdown_grace: Duration::from_secs(2), ..Limits::default() };
 	let config = NetworkConfig {
 		limits,
@@ -179,7 +181,7 @@ async fn serve(
 	let context = Arc::new(Context {
 		ledger,
 		exchange: Arc::new(NetworkExchange(network.clone())),
-		trainer: plan.trainer.map(|t| Arc::new(t) as Arc<dyn Trainer>),
+		trainer: plan.trainer.map(|t| app.embedding.trainer(Arc::new(t) as Arc<dyn Trainer>)),
 		store,
 		journal,
 		withheld,
