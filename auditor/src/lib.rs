@@ -4,7 +4,6 @@ pub mod chain;
 pub mod lineage;
 pub mod recompute;
 pub mod rpc;
-pub mod ss58;
 pub mod stores;
 
 use serde::Serialize;

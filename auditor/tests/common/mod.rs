@@ -5,16 +5,14 @@ use cairn_aggregation::{
 	check_update, settle, AggregationRule, ExpectedUpdate, RoundInputs, UpdateEnvelope, WeightsEnvelope,
 };
 use cairn_artifacts::{artifact_hash, ArtifactHash, Store, Tensor, TensorFile};
-use cairn_auditor::{
-	chain::{Chain, ChainError, Page, Programme, Record, Round},
-	ss58,
-};
+use cairn_auditor::chain::{Chain, ChainError, Page, Programme, Record, Round};
 use cairn_primitives::{
 	bitmap,
 	round::quality_digest,
 	views::{FailureReason, Phase, ProgrammeState},
 	ProgrammeId, Record as Entry, RecordId, RecordKind, RecordRange, RoundIndex, Schedule, H256,
 };
+use cairn_verifier::ss58;
 use tempfile::TempDir;
 
 pub const GENESIS: H256 = H256([0xc1; 32]);
