@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod lineage;
+pub mod prove;
 pub mod recompute;
 pub mod rpc;
 pub mod stores;
