@@ -93,3 +93,12 @@ pub trait Chain {
 		at: H256,
 	) -> Result<Page, ChainError>;
 }
+
+/// A chain that gives proofs.
+#[allow(async_fn_in_trait, reason = "used with static dispatch, on whatever thread the caller runs")]
+pub trait ProvingChain: Chain {
+	/// The node's answer to `provenance_prove`, as JSON: for a record's number, or an artifact's hash with its 0x.
+	async fn prove(&self, record: &str, at: Option<H256>) -> Result<String, ChainError>;
+	/// The node's answer to `provenance_proveAbsence`, as JSON.
+	async fn prove_absence(&self, weights: ArtifactHash) -> Result<String, ChainError>;
+}

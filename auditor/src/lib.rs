@@ -2,9 +2,9 @@
 
 pub mod chain;
 pub mod lineage;
+pub mod prove;
 pub mod recompute;
 pub mod rpc;
-pub mod ss58;
 pub mod stores;
 
 use serde::Serialize;

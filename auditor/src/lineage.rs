@@ -61,18 +61,18 @@ pub async fn lineage(chain: &impl Chain, artifact: ArtifactHash) -> Result<Linea
 }
 
 /// Puts a node's list of records together, believing only what the records themselves say.
-struct Walk {
+pub(crate) struct Walk {
 	artifact: ArtifactHash,
 	steps: Vec<Step>,
 	contradictions: Vec<String>,
 }
 
 impl Walk {
-	fn new(artifact: ArtifactHash) -> Self {
+	pub(crate) fn new(artifact: ArtifactHash) -> Self {
 		Self { artifact, steps: Vec::new(), contradictions: Vec::new() }
 	}
 
-	fn take(&mut self, record: Record) {
+	pub(crate) fn take(&mut self, record: Record) {
 		let id = record.id;
 		let Some(last) = self.steps.last_mut() else {
 			if record.record.artifact != self.artifact {
@@ -116,7 +116,7 @@ impl Walk {
 		}
 	}
 
-	fn finish(mut self) -> (Vec<Step>, Vec<String>) {
+	pub(crate) fn finish(mut self) -> (Vec<Step>, Vec<String>) {
 		for step in &mut self.steps {
 			step.updates.sort_by_key(|u| u.id);
 			step.updates.dedup_by_key(|u| u.id);
@@ -151,13 +151,7 @@ fn kind(record: &Record) -> &'static str {
 impl fmt::Display for Lineage {
 	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 		for (i, Step { record, updates }) in self.steps.iter().enumerate() {
-			let r = &record.record;
-			write!(f, "{} {:?}  programme {}", kind(record), r.artifact, r.programme)?;
-			match r.round {
-				Some(round) => write!(f, ", round {round}")?,
-				None => f.write_str(", where it started")?,
-			}
-			writeln!(f, ", record {}, block {}{}", record.id, r.block, by(record))?;
+			writeln!(f, "{}", describe(record))?;
 			let last_step = i + 1 == self.steps.len();
 			for (j, update) in updates.iter().enumerate() {
 				let branch = if last_step && j + 1 == updates.len() { '└' } else { '├' };
@@ -176,6 +170,24 @@ impl fmt::Display for Lineage {
 		}
 		Ok(())
 	}
+}
+
+/// A record in one line.
+pub fn describe(record: &Record) -> String {
+	let r = &record.record;
+	let round = match r.round {
+		Some(round) => format!(", round {round}"),
+		None => ", where it started".into(),
+	};
+	format!(
+		"{} {:?}  programme {}{round}, record {}, block {}{}",
+		kind(record),
+		r.artifact,
+		r.programme,
+		record.id,
+		r.block,
+		by(record)
+	)
 }
 
 /// Who made it and where, if somebody did.

@@ -1,5 +1,7 @@
 //! `cairn`: the auditor's command line.
 
+mod proofs;
+
 use anyhow::Context;
 use cairn_auditor::{
 	lineage::lineage,
@@ -31,7 +33,15 @@ enum Command {
 	/// artifacts are read from stores: those of workers, for example. Every update is checked as the committee had to.
 	Recompute(Recompute),
 	/// Print where an artifact came from, back to the weights that its programme started from.
+	///
+	/// With --prove, every record of it is proved, and what is printed is only what was proved.
 	Lineage(Lineage),
+	/// Ask a node for the proof of a record, check it, and keep it in a file.
+	Prove(Prove),
+	/// Check a bundle without any network, and print what it proves.
+	Verify(Verify),
+	/// Tell which model or update a file is: ask for the proof of the record of its hash, and check it.
+	File(File),
 }
 
 #[derive(Args)]
@@ -70,17 +80,82 @@ struct Recompute {
 struct Lineage {
 	#[command(flatten)]
 	common: Common,
+	/// Prove all of it.
+	#[arg(long)]
+	prove: bool,
+	#[command(flatten)]
+	genesis: Genesis,
+	/// Write the bundle that proves it here.
+	#[arg(long, value_name = "FILE", requires = "prove")]
+	out: Option<PathBuf>,
 	/// The artifact's hash: 0x and 64 hex digits.
 	#[arg(value_parser = parse_hash)]
 	artifact: ArtifactHash,
 }
 
+/// Against what proofs are checked.
+#[derive(Args)]
+struct Genesis {
+	/// The hash of the chain's genesis block: 0x and 64 hex digits. When it is absent, the node's is taken, and what is
+	/// proved is proved about the chain that the node says it has.
+	#[arg(long, env = "CAIRN_GENESIS", value_name = "HASH", value_parser = parse_hash)]
+	genesis: Option<H256>,
+}
+
+#[derive(Args)]
+struct Prove {
+	#[command(flatten)]
+	common: Common,
+	/// The artifact's hash, 0x and 64 hex digits; or the number of a record.
+	subject: String,
+	/// Prove that no weights with this hash are recorded.
+	#[arg(long, conflicts_with = "at")]
+	absent: bool,
+	/// As of this finalised block, or the next with a proof of finality; otherwise the first after the record's own.
+	#[arg(long, value_name = "HASH", value_parser = parse_hash)]
+	at: Option<H256>,
+	#[command(flatten)]
+	genesis: Genesis,
+	/// Where to write the bundle: binary, or JSON if the name ends in .json. Otherwise it goes into a file in this folder
+	/// that is named after the subject.
+	#[arg(long, value_name = "FILE")]
+	out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Verify {
+	/// The bundle: binary, hex or JSON, or a node's answer to provenance_prove. `-` reads it from standard input.
+	bundle: PathBuf,
+	/// The hash of the chain's genesis block: 0x and 64 hex digits.
+	#[arg(long, env = "CAIRN_GENESIS", value_name = "HASH", value_parser = parse_hash)]
+	genesis: H256,
+	/// Refute it unless it proves a record of this artifact, or its absence.
+	#[arg(long, value_name = "HASH", value_parser = parse_hash)]
+	artifact: Option<ArtifactHash>,
+	/// Print one JSON document instead of text.
+	#[arg(long)]
+	json: bool,
+}
+
+#[derive(Args)]
+struct File {
+	#[command(flatten)]
+	common: Common,
+	/// The file.
+	path: PathBuf,
+	#[command(flatten)]
+	genesis: Genesis,
+	/// Write the bundle that proves it here.
+	#[arg(long, value_name = "FILE")]
+	out: Option<PathBuf>,
+}
+
 fn parse_hash(text: &str) -> Result<H256, String> {
 	let digits = text.strip_prefix("0x").unwrap_or(text);
 	if digits.len() != 64 {
-		return Err(format!("an artifact's hash has 64 hex digits, this has {}", digits.chars().count()));
+		return Err(format!("a hash has 64 hex digits, this has {}", digits.chars().count()));
 	}
-	digits.parse().map_err(|_| "an artifact's hash has the digits 0 to 9 and a to f only".into())
+	digits.parse().map_err(|_| "a hash has the digits 0 to 9 and a to f only".into())
 }
 
 #[tokio::main]
@@ -88,6 +163,9 @@ async fn main() -> ExitCode {
 	let outcome = match Cli::parse().command {
 		Command::Recompute(args) => run_recompute(args).await,
 		Command::Lineage(args) => run_lineage(args).await,
+		Command::Prove(args) => proofs::prove(args).await,
+		Command::Verify(args) => proofs::verify(args),
+		Command::File(args) => proofs::file(args).await,
 	};
 	match outcome {
 		Ok(verdict) => verdict.exit_code().into(),
@@ -157,6 +235,9 @@ fn print_round(report: &RoundReport) -> std::io::Result<()> {
 }
 
 async fn run_lineage(args: Lineage) -> anyhow::Result<Verdict> {
+	if args.prove {
+		return proofs::lineage(args).await;
+	}
 	let chain = RpcChain::connect(&args.common.node).await?;
 	let lineage = lineage(&chain, args.artifact).await?;
 	let mut out = std::io::stdout().lock();

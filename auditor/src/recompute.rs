@@ -2,7 +2,6 @@
 
 use crate::{
 	chain::{Chain, ChainError, Programme, Record, Round},
-	ss58,
 	stores::Stores,
 	Verdict,
 };
@@ -15,6 +14,7 @@ use cairn_primitives::{
 	bitmap, round::quality_digest, views::Phase, Aggregation, ArtifactHash, ProgrammeId, RecordKind,
 	RoundIndex, H256,
 };
+use cairn_verifier::ss58;
 use serde::Serialize;
 
 /// What became of one round.

@@ -1,6 +1,6 @@
 //! A chain behind a node's public JSON-RPC.
 
-use crate::chain::{Chain, ChainError, Page, Programme, Record, Round};
+use crate::chain::{Chain, ChainError, Page, Programme, ProvingChain, Record, Round};
 use cairn_primitives::{ArtifactHash, ProgrammeId, RecordId, RoundIndex, H256};
 use jsonrpsee::{
 	core::{
@@ -10,6 +10,7 @@ use jsonrpsee::{
 	ws_client::{WsClient, WsClientBuilder},
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::time::Duration;
 
 /// How long a connection may take to come up.
@@ -99,5 +100,19 @@ impl Chain for RpcChain {
 		at: H256,
 	) -> Result<Page, ChainError> {
 		self.call("provenance_lineage", params!(artifact, cursor, None::<u32>, at)).await
+	}
+}
+
+impl ProvingChain for RpcChain {
+	async fn prove(&self, record: &str, at: Option<H256>) -> Result<String, ChainError> {
+		let params = match record.parse::<RecordId>() {
+			Ok(id) => params!(id, at),
+			Err(_) => params!(record, at),
+		};
+		self.call("provenance_prove", params).await.map(|answer: Value| answer.to_string())
+	}
+
+	async fn prove_absence(&self, weights: ArtifactHash) -> Result<String, ChainError> {
+		self.call("provenance_proveAbsence", params!(weights)).await.map(|answer: Value| answer.to_string())
 	}
 }

@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod config;
 mod ledger;
+mod proofs;
 mod rpc;
 mod service;
 

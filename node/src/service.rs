@@ -1,6 +1,6 @@
 //! Puts a node together: database, runtime, consensus, network, RPC.
 
-use crate::{ledger, rpc};
+use crate::{ledger, proofs, rpc};
 use cairn_runtime::{apis::RuntimeApi, opaque::Block, Hash};
 use futures::FutureExt;
 use mmr_gadget::MmrGadget;
@@ -285,6 +285,13 @@ pub fn new_full<N: NetworkBackend<Block, Hash>>(config: Configuration) -> Result
 			proofs: FinalityProofProvider::new_for_service(backend.clone(), Some(authority_set.clone())),
 			authority_set,
 		};
+		let prover = proofs::Prover::new(Arc::new(proofs::NodeChain {
+			client: client.clone(),
+			backend: backend.clone(),
+			authority_set: grandpa.authority_set.clone(),
+			offchain: offchain.clone(),
+			chain_spec: chain_spec.cloned_box(),
+		}));
 		Box::new(move |executor| {
 			let deps = rpc::Deps {
 				client: client.clone(),
@@ -296,6 +303,7 @@ pub fn new_full<N: NetworkBackend<Block, Hash>>(config: Configuration) -> Result
 				grandpa: grandpa.clone(),
 				offchain: offchain.clone(),
 				ledger: ledger.clone(),
+				prover: prover.clone(),
 			};
 			rpc::create(deps, executor).map_err(Error::Application)
 		})

@@ -5,10 +5,7 @@ use cairn_aggregation::{
 	check_update, settle_with, ExpectedUpdate, Method, RoundInputs, UpdateEnvelope, WeightsEnvelope,
 };
 use cairn_artifacts::{artifact_hash, ArtifactHash, Store, Tensor, TensorFile};
-use cairn_auditor::{
-	chain::{Chain, ChainError, Page, Programme, Record, Round},
-	ss58,
-};
+use cairn_auditor::chain::{Chain, ChainError, Page, Programme, Record, Round};
 use cairn_primitives::{
 	bitmap,
 	round::quality_digest,
@@ -16,6 +13,7 @@ use cairn_primitives::{
 	Aggregation, ProgrammeId, Record as Entry, RecordId, RecordKind, RecordRange, RoundIndex, RoundTerms,
 	Schedule, H256,
 };
+use cairn_verifier::ss58;
 use tempfile::TempDir;
 
 pub const GENESIS: H256 = H256([0xc1; 32]);

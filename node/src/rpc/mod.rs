@@ -4,6 +4,7 @@ pub mod provenance;
 
 use crate::{
 	ledger::Ledger,
+	proofs::Prover,
 	service::{FullBackend, FullClient, FullOffchain, FullPool, FullSelectChain},
 };
 use cairn_runtime::{opaque::Block, BlockNumber, Hash};
@@ -37,6 +38,8 @@ pub struct Deps {
 	pub offchain: FullOffchain,
 	/// The provenance ledger in it.
 	pub ledger: Ledger<FullOffchain>,
+	/// Makes proofs about it.
+	pub prover: Prover,
 }
 
 /// What the GRANDPA methods need.
@@ -59,13 +62,14 @@ pub fn create(
 ) -> Result<RpcModule<()>, Box<dyn std::error::Error + Send + Sync>> {
 	use mmr_rpc::{Mmr, MmrApiServer};
 	use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
-	use provenance::{Provenance, ProvenanceApiServer};
+	use provenance::{ProofApiServer, Proofs, Provenance, ProvenanceApiServer};
 	use sc_consensus_babe_rpc::{Babe, BabeApiServer};
 	use sc_consensus_grandpa_rpc::{Grandpa as GrandpaRpc, GrandpaApiServer};
 	use sc_sync_state_rpc::{SyncState, SyncStateApiServer};
 	use substrate_frame_rpc_system::{System, SystemApiServer};
 
-	let Deps { client, pool, select_chain, chain_spec, keystore, babe, grandpa, offchain, ledger } = deps;
+	let Deps { client, pool, select_chain, chain_spec, keystore, babe, grandpa, offchain, ledger, prover } =
+		deps;
 	let mut module = RpcModule::new(());
 	module.merge(System::new(client.clone(), pool).into_rpc())?;
 	module.merge(TransactionPayment::new(client.clone()).into_rpc())?;
@@ -82,6 +86,7 @@ pub fn create(
 	)?;
 	module.merge(SyncState::new(chain_spec, client.clone(), grandpa.authority_set, babe)?.into_rpc())?;
 	module.merge(Mmr::<_, (Block, Hash), _>::new(client.clone(), offchain).into_rpc())?;
-	module.merge(Provenance::<_, Block, _>::new(client, ledger).into_rpc())?;
+	module.merge(Provenance::<_, Block, _>::new(client.clone(), ledger.clone()).into_rpc())?;
+	module.merge(Proofs::<_, Block, _>::new(client, ledger, prover).into_rpc())?;
 	Ok(module)
 }

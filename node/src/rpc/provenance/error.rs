@@ -1,5 +1,6 @@
 //! What can go wrong in a `provenance_*` call, and how it is said.
 
+use crate::proofs::ProofError;
 use cairn_primitives::{
 	ledger::BatchId, views::MAX_PAGE, ArtifactHash, DeviceId, ProgrammeId, RecordId, RoundIndex,
 };
@@ -23,6 +24,13 @@ pub const MALFORMED: i32 = 9105;
 pub const UNKNOWN_BLOCK: i32 = 9106;
 /// This node's records or its index over them are incomplete or damaged.
 pub const LEDGER_UNREADABLE: i32 = 9107;
+
+/// What a proof needs is not final yet.
+pub const NOT_PROVABLE_YET: i32 = 9108;
+/// This node lacks what a proof is made of.
+pub const PROOF_UNAVAILABLE: i32 = 9109;
+/// Absence was to be proved of something that is there.
+pub const RECORDED: i32 = 9110;
 
 /// The most characters of a caller's own words that an error repeats.
 const ECHO: usize = 96;
@@ -181,6 +189,69 @@ pub enum Error {
 		/// The block whose state was asked.
 		block: H256,
 	},
+	/// What a proof needs is not final yet.
+	#[error(
+		"a proof needs block {number}, and this node's newest finalised block is {finalised}: ask again in a moment. If \
+		 finality stands still, `at` may be of an abandoned fork, or the log says why"
+	)]
+	NotFinal {
+		/// The number of the block.
+		number: u32,
+		/// The newest finalised block.
+		finalised: u32,
+	},
+	/// No justification has been stored from this block on.
+	#[error(
+		"a proof needs a block with a GRANDPA justification from block {number} on, and there is none up to the newest \
+		 finalised block, {finalised}: ask again in a minute. If it stays so, ask a node that took part when these blocks \
+		 were made final"
+	)]
+	Unjustified {
+		/// The number of the first block that would do.
+		number: u32,
+		/// The newest finalised block.
+		finalised: u32,
+	},
+	/// The node lacks what a proof is made of.
+	#[error(
+		"this node lacks {what}{}. Ask a node that has synchronised from the start with --sync full and keeps all blocks \
+		 (--blocks-pruning archive-canonical, the default), or synchronise this one again so", bracketed(.detail)
+	)]
+	ProofLacks {
+		/// What it lacks.
+		what: String,
+		/// What the database says about it; empty when it is just not there.
+		detail: String,
+	},
+	/// The node lacks nodes of the Merkle mountain range.
+	#[error(
+		"this node does not have the Merkle mountain range's nodes that prove block {number}{}: it did not execute every \
+		 block, as after a warp sync, or its offchain index was off. Ask a node that was synchronised with --sync full and \
+		 never run with --enable-offchain-indexing false; its state may be pruned", bracketed(.detail)
+	)]
+	MissingRange {
+		/// The number of the block.
+		number: u32,
+		/// What the runtime says about it.
+		detail: String,
+	},
+	/// What the node's database gives is no proof.
+	#[error(
+		"what this node's database gives is no proof: {detail}. Nothing of it is served. Check the disk, remove the \
+		 database with purge-chain and synchronise again with --sync full, or ask another node"
+	)]
+	Unsound {
+		/// Which link does not hold.
+		detail: String,
+	},
+	/// Absence was to be proved of weights that have a record.
+	#[error("weights {artifact:?} are recorded, in record {record}; provenance_prove proves it")]
+	Recorded {
+		/// The weights.
+		artifact: ArtifactHash,
+		/// Their record.
+		record: RecordId,
+	},
 	/// The index has not caught up with the chain.
 	#[error(
 		"the index of this node has {indexed} of {count} batches of records and follows finality: ask again in a moment. \
@@ -192,6 +263,15 @@ pub enum Error {
 		/// How many there are.
 		count: BatchId,
 	},
+}
+
+/// What is said in brackets.
+fn bracketed(detail: &str) -> String {
+	if detail.is_empty() {
+		String::new()
+	} else {
+		format!(" ({detail})")
+	}
 }
 
 /// Which records there are.
@@ -234,6 +314,9 @@ impl Error {
 			| Self::DamagedRecords { .. }
 			| Self::MisleadingIndex { .. }
 			| Self::IndexBehind { .. } => LEDGER_UNREADABLE,
+			Self::NotFinal { .. } | Self::Unjustified { .. } => NOT_PROVABLE_YET,
+			Self::ProofLacks { .. } | Self::MissingRange { .. } | Self::Unsound { .. } => PROOF_UNAVAILABLE,
+			Self::Recorded { .. } => RECORDED,
 		}
 	}
 
@@ -275,9 +358,37 @@ impl Error {
 			Self::MisleadingIndex { artifact, record, block } => json!({
 				"reason": "misleadingIndex", "artifact": artifact, "record": record, "block": block,
 			}),
+			Self::NotFinal { number, finalised } => {
+				json!({ "reason": "notFinal", "number": number, "finalised": finalised })
+			},
+			Self::Unjustified { number, finalised } => {
+				json!({ "reason": "unjustified", "number": number, "finalised": finalised })
+			},
+			Self::ProofLacks { what, detail } => {
+				json!({ "reason": "proofLacks", "what": what, "detail": detail })
+			},
+			Self::MissingRange { number, detail } => {
+				json!({ "reason": "missingRange", "number": number, "detail": detail })
+			},
+			Self::Unsound { detail } => json!({ "reason": "unsound", "detail": detail }),
+			Self::Recorded { artifact, record } => {
+				json!({ "reason": "recorded", "artifact": artifact, "record": record })
+			},
 			Self::IndexBehind { indexed, count } => {
 				json!({ "reason": "indexBehind", "indexed": indexed, "count": count })
 			},
+		}
+	}
+}
+
+impl From<ProofError> for Error {
+	fn from(error: ProofError) -> Self {
+		match error {
+			ProofError::NotFinal { number, finalised } => Self::NotFinal { number, finalised },
+			ProofError::Unjustified { number, finalised } => Self::Unjustified { number, finalised },
+			ProofError::Lacking { what, detail } => Self::ProofLacks { what, detail },
+			ProofError::NoPath { number, detail } => Self::MissingRange { number, detail },
+			ProofError::Unsound { detail } => Self::Unsound { detail },
 		}
 	}
 }

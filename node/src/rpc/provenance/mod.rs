@@ -10,10 +10,14 @@
 
 mod arguments;
 mod error;
+mod prove;
+#[cfg(test)]
+mod prove_tests;
 #[cfg(test)]
 mod tests;
 
 pub use error::Error;
+pub use prove::{ProofApiServer, Proofs};
 
 use crate::ledger::{ApiFailure, Ledger, LedgerState, Owner, ReadError, RecordInfo, RecordPage, StateAt};
 use cairn_primitives::{
@@ -39,7 +43,7 @@ pub type BlockNumber = u32;
 /// A round of this chain.
 pub type RoundInfo = RoundInfoOf<AccountId32, BlockNumber>;
 
-/// The methods. Every error is an [`Error`] with a code from 9100 to 9107 and machine-readable `data`.
+/// The methods. Every error is an [`Error`] with a code from 9100 to 9110 and machine-readable `data`.
 #[rpc(client, server, namespace = "provenance")]
 pub trait ProvenanceApi {
 	/// The numbers of all programmes, ascending.

@@ -20,14 +20,14 @@ use sp_runtime::{
 };
 use std::sync::LazyLock;
 
-type Block = generic::Block<generic::Header<BlockNumber, BlakeTwo256>, OpaqueExtrinsic>;
+pub(super) type Block = generic::Block<generic::Header<BlockNumber, BlakeTwo256>, OpaqueExtrinsic>;
 
 /// The best block.
-const BEST: H256 = H256([0xbb; 32]);
+pub(super) const BEST: H256 = H256([0xbb; 32]);
 /// A block further back; only the programme's start was recorded then.
-const EARLY: H256 = H256([0xee; 32]);
+pub(super) const EARLY: H256 = H256([0xee; 32]);
 /// A block whose header is here and whose state is not.
-const PRUNED: H256 = H256([0xdd; 32]);
+pub(super) const PRUNED: H256 = H256([0xdd; 32]);
 /// A block at which the runtime traps.
 const TRAPS: H256 = H256([0xcc; 32]);
 /// A block that the database cannot read.
@@ -50,7 +50,7 @@ fn alice() -> AccountId32 {
 static CHAIN: LazyLock<MockLedger> = LazyLock::new(|| MockLedger::new(ROUNDS as u32, UPDATES as u32));
 
 /// The ledger of a node that has executed every block. Everything is final but the last five rounds.
-static LEDGER: LazyLock<Ledger<TestPersistentOffchainDB>> = LazyLock::new(|| ledger(|_| ()));
+pub(super) static LEDGER: LazyLock<Ledger<TestPersistentOffchainDB>> = LazyLock::new(|| ledger(|_| ()));
 
 /// The ledger of a node to whose database something happened before it indexed it.
 fn ledger(happened: impl FnOnce(&mut TestPersistentOffchainDB)) -> Ledger<TestPersistentOffchainDB> {
@@ -307,7 +307,7 @@ sp_api::mock_impl_runtime_apis! {
 }
 
 /// A client with the five blocks above.
-struct MockClient;
+pub(super) struct MockClient;
 
 impl ProvideRuntimeApi<Block> for MockClient {
 	type Api = Mock;
@@ -345,21 +345,31 @@ impl HeaderBackend<Block> for MockClient {
 		}
 	}
 
-	fn number(&self, _hash: H256) -> sp_blockchain::Result<Option<NumberFor<Block>>> {
-		Ok(None)
+	fn number(&self, hash: H256) -> sp_blockchain::Result<Option<NumberFor<Block>>> {
+		Ok(match hash {
+			BEST => Some(300),
+			EARLY => Some(290),
+			// On another fork.
+			TRAPS => Some(280),
+			_ => None,
+		})
 	}
 
-	fn hash(&self, _number: NumberFor<Block>) -> sp_blockchain::Result<Option<H256>> {
-		Ok(None)
+	fn hash(&self, number: NumberFor<Block>) -> sp_blockchain::Result<Option<H256>> {
+		Ok(match number {
+			300 => Some(BEST),
+			290 => Some(EARLY),
+			_ => None,
+		})
 	}
 }
 
 /// A JSON-RPC error as it goes over the wire.
 #[derive(Debug, serde::Deserialize)]
-struct WireError {
-	code: i32,
-	message: String,
-	data: Value,
+pub(super) struct WireError {
+	pub(super) code: i32,
+	pub(super) message: String,
+	pub(super) data: Value,
 }
 
 /// Calls a method as a client does, with JSON on both sides.
@@ -373,7 +383,20 @@ async fn ask_node(
 	method: &str,
 	params: Value,
 ) -> Result<Value, WireError> {
-	let module = Provenance::<_, Block, _>::new(Arc::new(MockClient), ledger.clone()).into_rpc();
+	ask_module(
+		Provenance::<_, Block, _>::new(Arc::new(MockClient), ledger.clone()).into_rpc(),
+		method,
+		params,
+	)
+	.await
+}
+
+/// Calls a method of these.
+pub(super) async fn ask_module<T>(
+	module: jsonrpsee::RpcModule<T>,
+	method: &str,
+	params: Value,
+) -> Result<Value, WireError> {
 	let request =
 		json!({ "jsonrpc": "2.0", "id": 1, "method": format!("provenance_{method}"), "params": params });
 	let (answer, _) = module.raw_json_request(&request.to_string(), 1).await.unwrap();
@@ -388,7 +411,7 @@ async fn refused(method: &str, params: Value) -> WireError {
 	ask(method, params).await.unwrap_err()
 }
 
-fn hex(hash: H256) -> String {
+pub(super) fn hex(hash: H256) -> String {
 	format!("{hash:?}")
 }
 

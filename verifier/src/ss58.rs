@@ -1,21 +1,37 @@
 //! Accounts as people write them: SS58, base 58 over prefix, public key and checksum.
 
+use alloc::{borrow::ToOwned, string::String, vec, vec::Vec};
 use blake2::{Blake2b512, Digest};
-use thiserror::Error;
+use core::fmt;
+
+/// The prefix of Cairn's addresses.
+pub const PREFIX: u8 = 42;
+
+/// The longest text that is looked at. An address has at most 49 characters, and reading base 58 takes quadratic time.
+const LONGEST: usize = 64;
 
 /// Why a text is no account.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ss58Error {
 	/// Not base 58.
-	#[error("`{0}` is not an SS58 address: it is not base 58")]
 	Base58(String),
 	/// Not the length of a 32-byte account.
-	#[error("`{0}` is not the SS58 address of a 32-byte account")]
 	Length(String),
 	/// The checksum does not fit; a character is wrong.
-	#[error("`{0}` is not an SS58 address: its checksum is wrong")]
 	Checksum(String),
 }
+
+impl fmt::Display for Ss58Error {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		match self {
+			Self::Base58(text) => write!(f, "`{text}` is not an SS58 address: it is not base 58"),
+			Self::Length(text) => write!(f, "`{text}` is not the SS58 address of a 32-byte account"),
+			Self::Checksum(text) => write!(f, "`{text}` is not an SS58 address: its checksum is wrong"),
+		}
+	}
+}
+
+impl core::error::Error for Ss58Error {}
 
 fn checksum(payload: &[u8]) -> [u8; 2] {
 	let hash = Blake2b512::new().chain_update(b"SS58PRE").chain_update(payload).finalize();
@@ -27,7 +43,11 @@ fn checksum(payload: &[u8]) -> [u8; 2] {
 /// # Errors
 /// When the text is no SS58 address of a 32-byte account.
 pub fn decode(text: &str) -> Result<[u8; 32], Ss58Error> {
-	let bytes = bs58::decode(text).into_vec().map_err(|_| Ss58Error::Base58(text.to_owned()))?;
+	if text.len() > LONGEST {
+		let start: String = text.chars().take(LONGEST).collect();
+		return Err(Ss58Error::Length(start + "…"));
+	}
+	let bytes: Vec<u8> = bs58::decode(text).into_vec().map_err(|_| Ss58Error::Base58(text.to_owned()))?;
 	// Prefixes from 64 on take two bytes, the first with bit 6 set.
 	let prefix = match bytes.first() {
 		Some(0..=63) => 1,

@@ -1,0 +1,281 @@
+//! Proofs from a node, checked here: of a record, of a whole lineage, of absence.
+//!
+//! What the node says is taken for nothing but a hint of what to ask next. Whatever is returned as proved was verified
+//! against a genesis hash.
+
+use crate::{
+	chain::{ChainError, ProvingChain, Record},
+	lineage::{Lineage, Walk},
+	Verdict,
+};
+use cairn_primitives::{ArtifactHash, RecordId, RecordRange, H256};
+use cairn_verifier::{
+	bundle::{Batch, Inclusion, Record as ProvenRecord},
+	report, ss58, verify, Account, Bundle, Claim, Evidence, Proven, Refusal, Statement,
+};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// How often a lineage is begun anew because the node has a newer proof of finality. The second time at the latest it is
+/// a stored one, which stays.
+const ATTEMPTS: usize = 4;
+
+/// What is to be proved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+	/// The record of an artifact.
+	Artifact(ArtifactHash),
+	/// A record by its number.
+	Record(RecordId),
+	/// That weights have no record.
+	NoWeights(ArtifactHash),
+}
+
+/// Why there is no proof.
+#[derive(Debug, Error)]
+pub enum ProveError {
+	/// The node gave no answer.
+	#[error(transparent)]
+	Chain(#[from] ChainError),
+	/// What the node gave is no bundle.
+	#[error("what the node gave as proof {0}")]
+	Unreadable(String),
+	/// What the node gave proves nothing.
+	#[error("what the node gave as proof does not hold: {0}")]
+	Refuted(#[from] Refusal),
+	/// What the node gave proves something else.
+	#[error("asked about {asked}, the node proved {proved}")]
+	Other {
+		/// What was asked about.
+		asked: String,
+		/// What was proved.
+		proved: String,
+	},
+	/// The node named records that do not fit together.
+	#[error("{0}")]
+	Contradiction(String),
+	/// The node's finality did not settle.
+	#[error("the node gave proofs as of ever newer blocks; ask again in a minute")]
+	Moving,
+}
+
+impl ProveError {
+	/// What it says about the claim: nothing, when the node did not answer.
+	pub const fn verdict(&self) -> Verdict {
+		match self {
+			Self::Chain(_) | Self::Moving | Self::Unreadable(_) => Verdict::Unknown,
+			Self::Refuted(_) | Self::Other { .. } | Self::Contradiction(_) => Verdict::Refuted,
+		}
+	}
+}
+
+/// Asks for a proof and checks it. Without `at`, it holds as of the first block after the record's that the node keeps a
+/// proof of finality for.
+///
+/// # Errors
+/// When there is none, or it does not hold, or it proves something else.
+pub async fn prove(
+	chain: &impl ProvingChain,
+	subject: Subject,
+	at: Option<H256>,
+	genesis: &H256,
+) -> Result<(Bundle, Proven), ProveError> {
+	let answer = match subject {
+		Subject::Artifact(hash) => chain.prove(&format!("{hash:?}"), at).await?,
+		Subject::Record(id) => chain.prove(&id.to_string(), at).await?,
+		Subject::NoWeights(hash) => chain.prove_absence(hash).await?,
+	};
+	let bundle = report::read(answer.as_bytes()).map_err(|e| ProveError::Unreadable(e.to_string()))?;
+	let proven = verify(&bundle, genesis)?;
+	let is_asked_for = match (&proven.statement, subject) {
+		(Statement::Records(records), Subject::Artifact(hash)) => {
+			records.len() == 1 && records[0].1.artifact == hash
+		},
+		(Statement::Records(records), Subject::Record(id)) => records.len() == 1 && records[0].0 == id,
+		(Statement::NoWeights(artifact), Subject::NoWeights(hash)) => *artifact == hash,
+		_ => false,
+	};
+	if is_asked_for {
+		Ok((bundle, proven))
+	} else {
+		Err(ProveError::Other { asked: format!("{subject:?}"), proved: format!("{:?}", proven.statement) })
+	}
+}
+
+/// Proves an artifact and all it was derived from, in one bundle, and puts the lineage together from what is proved.
+///
+/// # Errors
+/// As for [`prove`]; and when the node leaves out or makes up records.
+pub async fn prove_lineage(
+	chain: &impl ProvingChain,
+	artifact: ArtifactHash,
+	genesis: &H256,
+) -> Result<(Bundle, Proven, Lineage), ProveError> {
+	let mut at = None;
+	for _ in 0..ATTEMPTS {
+		match gather(chain, artifact, at, genesis).await? {
+			Gathered::All(bundle) => {
+				let proven = verify(&bundle, genesis)?;
+				let lineage = lineage_of(&proven, artifact);
+				return Ok((bundle, proven, lineage));
+			},
+			Gathered::Newer(block) => at = Some(block),
+		}
+	}
+	Err(ProveError::Moving)
+}
+
+/// What came of asking for the proofs of a lineage as of one block.
+enum Gathered {
+	All(Bundle),
+	/// The node gave one as of this newer block.
+	Newer(H256),
+}
+
+async fn gather(
+	chain: &impl ProvingChain,
+	artifact: ArtifactHash,
+	at: Option<H256>,
+	genesis: &H256,
+) -> Result<Gathered, ProveError> {
+	let (bundle, proven) = prove(chain, Subject::Artifact(artifact), at, genesis).await?;
+	let (finality, block) = (bundle.finality, proven.block);
+	let listed = listed(chain, artifact, block).await?;
+	let mut evidence = Vec::new();
+	let mut next = the_record(bundle.claim);
+	while let Some((one, id, record)) = next {
+		evidence.push(with_inputs(one, id, &record, &listed)?);
+		next = match record.base {
+			None => None,
+			// A base is always older, so the walk ends.
+			Some(base) if base >= id => {
+				return Err(ProveError::Contradiction(format!(
+					"record {id} is derived from record {base}, which is not older"
+				)));
+			},
+			Some(base) => {
+				let (bundle, proven) = prove(chain, Subject::Record(base), Some(block), genesis).await?;
+				if proven.block != block {
+					return Ok(Gathered::Newer(proven.block));
+				}
+				the_record(bundle.claim)
+			},
+		};
+	}
+	evidence.reverse();
+	Ok(Gathered::All(Bundle { finality, claim: Claim::Records(evidence) }))
+}
+
+/// The evidence of a bundle that [`prove`] returned, with its one record.
+fn the_record(claim: Claim) -> Option<(Evidence, RecordId, ProvenRecord)> {
+	let Claim::Records(evidence) = claim else { return None };
+	let one = evidence.into_iter().next()?;
+	let (id, record) = one.inclusion.records().next().map(|(id, record)| (id, record.clone()))?;
+	Some((one, id, record))
+}
+
+/// All records that the node lists as the artifact's lineage.
+async fn listed(
+	chain: &impl ProvingChain,
+	artifact: ArtifactHash,
+	at: H256,
+) -> Result<BTreeMap<RecordId, Record>, ProveError> {
+	let mut listed = BTreeMap::new();
+	let mut cursor = None;
+	loop {
+		let page = chain.lineage(artifact, cursor, at).await?;
+		listed.extend(page.records.into_iter().map(|record| (record.id, record)));
+		// A cursor that does not go back would never end.
+		match page.next.filter(|next| cursor.is_none_or(|before| *next < before)) {
+			Some(next) => cursor = Some(next),
+			None => return Ok(listed),
+		}
+	}
+}
+
+/// The evidence for a record, together with that for the updates it was made of: a round's batch has both, and nothing
+/// else. The path to the block's root is the same.
+fn with_inputs(
+	one: Evidence,
+	id: RecordId,
+	record: &ProvenRecord,
+	listed: &BTreeMap<RecordId, Record>,
+) -> Result<Evidence, ProveError> {
+	let (Some(RecordRange { first, count }), Inclusion::Record(proof)) = (record.inputs, &one.inclusion) else {
+		return Ok(one);
+	};
+	if first.checked_add(count.into()) != Some(id) {
+		return Err(ProveError::Contradiction(format!(
+			"record {id} was made of records {first} to {}, which are not those right before it",
+			first.saturating_add(count.into()).saturating_sub(1)
+		)));
+	}
+	let mut records = Vec::new();
+	for input in first..id {
+		let listed = listed.get(&input).ok_or_else(|| {
+			ProveError::Contradiction(format!("the node left out record {input}, of which record {id} was made"))
+		})?;
+		records.push(to_verify(listed)?);
+	}
+	records.push(record.clone());
+	let batch = Batch { first, records, in_block: proof.in_block.clone() };
+	Ok(Evidence { inclusion: Inclusion::Batch(batch), ..one })
+}
+
+/// A record as the verifier reads it.
+fn to_verify(listed: &Record) -> Result<ProvenRecord, ProveError> {
+	let record = &listed.record;
+	let producer = record
+		.producer
+		.as_deref()
+		.map(ss58::decode)
+		.transpose()
+		.map_err(|e| ProveError::Contradiction(format!("the producer of record {}: {e}", listed.id)))?
+		.map(Account);
+	Ok(ProvenRecord {
+		kind: record.kind,
+		artifact: record.artifact,
+		base: record.base,
+		inputs: record.inputs,
+		producer,
+		device: record.device,
+		programme: record.programme,
+		round: record.round,
+		block: record.block,
+	})
+}
+
+/// A proved record as the rest of the auditor reads it.
+pub fn to_list(id: RecordId, record: &ProvenRecord) -> Record {
+	Record {
+		id,
+		record: cairn_primitives::Record {
+			kind: record.kind,
+			artifact: record.artifact,
+			base: record.base,
+			inputs: record.inputs,
+			producer: record.producer.map(|account| account.to_string()),
+			device: record.device,
+			programme: record.programme,
+			round: record.round,
+			block: record.block,
+		},
+	}
+}
+
+/// The lineage that a bundle's records make, newest first. Its contradictions say what is missing from it.
+pub fn lineage_of(proven: &Proven, artifact: ArtifactHash) -> Lineage {
+	let records = match &proven.statement {
+		Statement::Records(records) => &records[..],
+		Statement::NoWeights(_) => &[],
+	};
+	let mut walk = Walk::new(artifact);
+	// The artifact first, then its updates from the last, then its base, and so on: as a node lists them. What comes
+	// after the artifact in its own batch is no ancestor.
+	for (id, record) in records.iter().rev().skip_while(|(_, record)| record.artifact != artifact) {
+		walk.take(to_list(*id, record));
+	}
+	let (steps, contradictions) = walk.finish();
+	let verdict = if contradictions.is_empty() { Verdict::Equal } else { Verdict::Refuted };
+	Lineage { genesis: proven.genesis, block: proven.block, steps, contradictions, verdict }
+}

@@ -1,0 +1,175 @@
+//! A verdict as JSON, and bundles in whatever form they were kept.
+
+use crate::{bundle::Record, verify, BlockNumber, Bundle, DecodeError, Proven, SetId, Statement};
+use alloc::{
+	format,
+	string::{String, ToString},
+	vec::Vec,
+};
+use cairn_primitives::{ArtifactHash, RecordId, H256};
+use core::fmt;
+use serde::Serialize;
+
+/// What a bundle came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+	/// What it claims holds.
+	Proven,
+	/// It proves nothing: a link does not hold.
+	Refuted,
+	/// It is no bundle of a version that this verifier knows.
+	Unreadable,
+}
+
+/// What a bundle came to, with all that it proves.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+	/// What it came to.
+	pub verdict: Verdict,
+	/// The genesis hash against which it was checked.
+	pub genesis: H256,
+	/// Why it proves nothing, as a sentence.
+	#[serde(skip_serializing_if = "Option::is_none")]
+	pub reason: Option<String>,
+	/// What is proved.
+	#[serde(skip_serializing_if = "Option::is_none")]
+	pub proof: Option<Proof>,
+}
+
+/// What is proved.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proof {
+	/// The finalised block as of which it holds.
+	pub block: Block,
+	/// Who made that block final.
+	pub authority_set: AuthoritySet,
+	/// The records that are in the ledger, ascending by number.
+	#[serde(skip_serializing_if = "Vec::is_empty")]
+	pub records: Vec<RecordInfo>,
+	/// The weights that are not in the ledger.
+	#[serde(skip_serializing_if = "Option::is_none")]
+	pub no_weights: Option<ArtifactHash>,
+}
+
+/// A block.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Block {
+	/// Its number.
+	pub number: BlockNumber,
+	/// Its hash.
+	pub hash: H256,
+}
+
+/// A set of authorities.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthoritySet {
+	/// How often the set had changed since genesis.
+	pub id: SetId,
+	/// How many authorities it has.
+	pub authorities: u32,
+}
+
+/// A record with its number.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordInfo {
+	/// The number.
+	pub id: RecordId,
+	/// The record.
+	pub record: Record,
+}
+
+impl From<Proven> for Proof {
+	fn from(proven: Proven) -> Self {
+		let (records, no_weights) = match proven.statement {
+			Statement::Records(records) => {
+				(records.into_iter().map(|(id, record)| RecordInfo { id, record }).collect(), None)
+			},
+			Statement::NoWeights(artifact) => (Vec::new(), Some(artifact)),
+		};
+		Self {
+			block: Block { number: proven.number, hash: proven.block },
+			authority_set: AuthoritySet { id: proven.set_id, authorities: proven.authorities },
+			records,
+			no_weights,
+		}
+	}
+}
+
+/// Reads a bundle and checks it.
+pub fn report(bytes: &[u8], genesis: &H256) -> Report {
+	let refusal =
+		|verdict, reason: String| Report { verdict, genesis: *genesis, reason: Some(reason), proof: None };
+	let bundle = match read(bytes) {
+		Ok(bundle) => bundle,
+		Err(error) => return refusal(Verdict::Unreadable, error.to_string()),
+	};
+	match verify(&bundle, genesis) {
+		Ok(proven) => {
+			Report { verdict: Verdict::Proven, genesis: *genesis, reason: None, proof: Some(proven.into()) }
+		},
+		Err(error) => refusal(Verdict::Refuted, error.to_string()),
+	}
+}
+
+/// Why bytes are no bundle in any of its forms.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReadError {
+	/// Not in binary form.
+	Decode(DecodeError),
+	/// Not in hex.
+	Hex,
+	/// Not in JSON.
+	Json(String),
+}
+
+impl fmt::Display for ReadError {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		match self {
+			Self::Decode(error) => write!(f, "this is no bundle: {error}"),
+			Self::Hex => f.write_str("this is no bundle: it begins with 0x and is not hex"),
+			Self::Json(error) => write!(f, "this is no bundle in JSON: {error}"),
+		}
+	}
+}
+
+impl core::error::Error for ReadError {}
+
+/// The bundle in these bytes: binary, hex (as a node hands it out), or the JSON of [`Bundle::to_json`]. JSON that is an
+/// object with a `bundle` in hex, as a node's whole answer is, is read too.
+///
+/// # Errors
+/// When they are none of these.
+pub fn read(bytes: &[u8]) -> Result<Bundle, ReadError> {
+	let binary = |bytes: &[u8]| Bundle::from_bytes(bytes).map_err(ReadError::Decode);
+	let Ok(text) = core::str::from_utf8(bytes).map(str::trim) else { return binary(bytes) };
+	if let Some(digits) = text.strip_prefix("0x") {
+		return binary(&hex::decode(digits).map_err(|_| ReadError::Hex)?);
+	}
+	if !text.starts_with('{') {
+		return binary(bytes);
+	}
+	#[derive(serde::Deserialize)]
+	struct Answer {
+		bundle: String,
+	}
+	match serde_json::from_str::<Answer>(text) {
+		Ok(Answer { bundle }) => {
+			let digits = bundle.strip_prefix("0x").unwrap_or(&bundle);
+			binary(&hex::decode(digits).map_err(|_| ReadError::Hex)?)
+		},
+		Err(_) => Bundle::from_json(text).map_err(ReadError::Json),
+	}
+}
+
+impl Report {
+	/// The report as JSON.
+	pub fn to_json(&self) -> String {
+		serde_json::to_string(self).unwrap_or_else(|e| format!("{{\"reason\":\"{e}\"}}"))
+	}
+}
