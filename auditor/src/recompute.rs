@@ -6,10 +6,10 @@ use crate::{
 	Verdict,
 };
 use cairn_aggregation::{
-	check_update, settle_with, AggregationError, CheckedUpdate, ExpectedUpdate, Method, RoundInputs,
+	check_mapped_update, settle_with, AggregationError, CheckedUpdate, ExpectedUpdate, Method, RoundInputs,
 	UpdateEnvelope, WeightsEnvelope,
 };
-use cairn_artifacts::TensorFile;
+use cairn_artifacts::{MappedFile, TensorFile};
 use cairn_primitives::{
 	bitmap, round::quality_digest, views::Phase, Aggregation, ArtifactHash, ProgrammeId, RecordKind,
 	RoundIndex, H256,
@@ -275,12 +275,12 @@ fn judge(
 	let updates: Vec<_> = facts.updates.iter().map(|u| fetch(&u.record.artifact)).collect();
 	let (Some(base), true) = (base, missing.is_empty()) else { return Err(Doubt::Unknown(missing)) };
 
-	let base = TensorFile::from_bytes(&base)
+	let base = TensorFile::from_mapped(&base)
 		.map_err(|e| refuted(format!("the base weights {:?} are no weights: {e}", round.base)))?;
 	let mut checked = Vec::new();
 	let mut refusals = Vec::new();
-	for (record, bytes) in facts.updates.iter().zip(updates.into_iter().flatten()) {
-		match check(&bytes, genesis, programme, round, record, &base) {
+	for (record, file) in facts.updates.iter().zip(updates.into_iter().flatten()) {
+		match check(&file, genesis, programme, round, record, &base) {
 			Ok(update) => checked.push(update),
 			Err(reason) => refusals.push(format!("an update was included that must not be: {reason}")),
 		}
@@ -330,8 +330,8 @@ fn state_of(stores: &Stores, base: &TensorFile) -> Result<Option<TensorFile>, St
 	else {
 		return Ok(None);
 	};
-	let bytes = stores.get(&hash)?;
-	let file = TensorFile::from_bytes(&bytes).map_err(|e| format!("the state {hash:?} is none: {e}"))?;
+	let file = TensorFile::from_mapped(&stores.get(&hash)?)
+		.map_err(|e| format!("the state {hash:?} is none: {e}"))?;
 	Ok(Some(file))
 }
 
@@ -379,7 +379,7 @@ fn contradictions(programme: &Programme, facts: &Facts<'_>) -> Vec<String> {
 /// Checks an included update as the committee had to. The chain keeps the declared samples and local steps only while a
 /// round runs; here they are what the update itself says, held against the programme's limits.
 fn check(
-	bytes: &[u8],
+	file: &MappedFile,
 	genesis: H256,
 	programme: &Programme,
 	round: &Round,
@@ -391,7 +391,7 @@ fn check(
 		return Err(format!("record {id} names no producer or no device"));
 	};
 	let producer = ss58::decode(producer).map_err(|e| format!("the producer of record {id}: {e}"))?;
-	let declared = TensorFile::from_bytes(bytes)
+	let declared = TensorFile::from_mapped(file)
 		.ok()
 		.and_then(|file| UpdateEnvelope::from_metadata(file.metadata()).ok());
 	let (samples, local_steps) = declared.map_or((0, 0), |e| (e.samples, e.local_steps));
@@ -407,8 +407,8 @@ fn check(
 		local_steps,
 	};
 	// Whatever kept the envelope from being read is refused here, by its proper reason.
-	let update =
-		check_update(bytes, &record.artifact, &expected, base).map_err(|refused| refused.to_string())?;
+	let update = check_mapped_update(file, &record.artifact, &expected, base)
+		.map_err(|refused| refused.to_string())?;
 	for (what, declared, most) in [
 		("samples", samples, round.terms.max_samples),
 		("local steps", local_steps, round.terms.max_local_steps),

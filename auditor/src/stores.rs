@@ -1,6 +1,6 @@
 //! The artifacts that the auditor was given.
 
-use cairn_artifacts::{ArtifactHash, Store, StoreError};
+use cairn_artifacts::{ArtifactHash, MappedFile, Store, StoreError};
 use std::path::Path;
 
 /// Artifact stores that are asked one after the other. Nothing in them is changed.
@@ -16,15 +16,15 @@ impl Stores {
 		paths.iter().map(|p| Store::open_read_only(p.as_ref())).collect::<Result<_, _>>().map(Self)
 	}
 
-	/// The first intact copy of an artifact, or a sentence on why there is none.
+	/// The first intact copy of an artifact, mapped into memory, or a sentence on why there is none.
 	///
 	/// # Errors
 	/// When no store has it, or all that have it have it broken.
-	pub fn get(&self, hash: &ArtifactHash) -> Result<Vec<u8>, String> {
+	pub fn get(&self, hash: &ArtifactHash) -> Result<MappedFile, String> {
 		let mut problems = Vec::new();
 		for store in &self.0 {
-			match store.get(hash) {
-				Ok(Some(bytes)) => return Ok(bytes),
+			match store.map(hash) {
+				Ok(Some(file)) => return Ok(file),
 				Ok(None) => {},
 				Err(e) => problems.push(e.to_string()),
 			}

@@ -6,7 +6,7 @@ use crate::{
 	SimulationError,
 };
 use cairn_artifacts::{Tensor, TensorFile};
-use cairn_training::{random::Stream, Dataset, Evaluator, LocalTrainer, Trained, TrainingError};
+use cairn_training::{random::Stream, Dataset, Evaluator, LocalTrainer, Stop, Trained, TrainingError};
 use std::{
 	ops::ControlFlow,
 	sync::atomic::{AtomicBool, Ordering},
@@ -113,7 +113,7 @@ impl<'a> Crew<'a> {
 		for (worker, trainer) in self.honest.iter_mut().chain(&mut self.hostile).enumerate() {
 			let seed = stream("local run", self.seed, &[round.into(), worker as u64]).word();
 			let mut progress = |_, _| match stop.load(Ordering::Relaxed) {
-				true => ControlFlow::Break(()),
+				true => ControlFlow::Break(Stop::Abandon),
 				false => ControlFlow::Continue(()),
 			};
 			match trainer.round(base, seed, steps, &mut progress) {

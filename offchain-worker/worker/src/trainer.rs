@@ -1,7 +1,7 @@
 //! The seam between the daemon and libtorch: the daemon hands over bytes and gets an update back, and never touches
 //! a C++ library itself.
 
-use cairn_artifacts::{Tensor, TensorFile};
+use cairn_artifacts::{MappedFile, Tensor, TensorFile};
 use cairn_training::{Dataset, Device, LocalRun, TrainingConfig, TrainingError};
 
 pub use cairn_training::Stop;
@@ -12,9 +12,9 @@ use std::ops::ControlFlow;
 #[derive(Clone, Debug)]
 pub struct TrainJob {
 	/// The programme's training configuration, as its artifact.
-	pub config: Vec<u8>,
+	pub config: MappedFile,
 	/// The round's base weights, as their artifact.
-	pub base: Vec<u8>,
+	pub base: MappedFile,
 	/// Seed of the run.
 	pub seed: u64,
 	/// The most samples the programme lets an update declare.
@@ -96,7 +96,7 @@ impl Trainer for LibtorchTrainer {
 	fn train(&self, job: &TrainJob, progress: Progress<'_>) -> Result<LocalUpdate, TrainerError> {
 		let failed = |e: &dyn std::fmt::Display| TrainerError::Failed(e.to_string());
 		let config = TrainingConfig::from_artifact(&job.config).map_err(|e| failed(&e))?;
-		let base = TensorFile::from_bytes(&job.base).map_err(|e| failed(&e))?;
+		let base = TensorFile::from_mapped(&job.base).map_err(|e| failed(&e))?;
 		let samples = self.data.samples();
 		if samples > job.max_samples as usize {
 			return Err(TrainerError::Failed(format!(

@@ -11,7 +11,7 @@ use crate::{
 	plan::{Action, ProgrammeView},
 	units::short,
 };
-use cairn_aggregation::{check_update, settle_with, CheckedUpdate, Method, RoundInputs, Settlement};
+use cairn_aggregation::{check_mapped_update, settle_with, CheckedUpdate, Method, RoundInputs, Settlement};
 use cairn_artifacts::TensorFile;
 use cairn_primitives::{
 	bitmap,
@@ -37,8 +37,8 @@ fn round_of(programme: &ProgrammeView) -> Result<Arc<Round>, ActionError> {
 }
 
 async fn base_of(task: &Task, round: &Round) -> Result<Arc<TensorFile>, ActionError> {
-	let bytes = upkeep::obtain(task, &round.base, Holders::Aggregators).await?;
-	TensorFile::from_bytes(&bytes).map(Arc::new).map_err(ActionError::failed)
+	let file = upkeep::obtain(task, &round.base, Holders::Aggregators).await?;
+	TensorFile::from_mapped(&file).map(Arc::new).map_err(ActionError::failed)
 }
 
 /// What rule or optimiser carry from the last round: the state that the base weights name. Whoever made or checked the
@@ -46,8 +46,8 @@ async fn base_of(task: &Task, round: &Round) -> Result<Arc<TensorFile>, ActionEr
 async fn state_of(task: &Task, base: &TensorFile) -> Result<Option<TensorFile>, ActionError> {
 	let envelope = WeightsEnvelope::from_metadata(base.metadata()).map_err(ActionError::failed)?;
 	let WeightsEnvelope::Aggregate { state: Some(state), .. } = envelope else { return Ok(None) };
-	let bytes = upkeep::obtain(task, &state, Holders::Aggregators).await?;
-	TensorFile::from_bytes(&bytes).map(Some).map_err(ActionError::failed)
+	let file = upkeep::obtain(task, &state, Holders::Aggregators).await?;
+	TensorFile::from_mapped(&file).map(Some).map_err(ActionError::failed)
 }
 
 /// Fetches one committed update and checks it.
@@ -71,9 +71,9 @@ async fn gather(
 	};
 	let auditors = round.challenge.iter().flat_map(|c| &c.committee);
 	let members = round.committee.iter().chain(auditors).map(|m| m.account).collect();
-	let bytes = upkeep::obtain(task, &commit.artifact, Holders::Producer(commit.device, members)).await?;
+	let file = upkeep::obtain(task, &commit.artifact, Holders::Producer(commit.device, members)).await?;
 	let artifact = commit.artifact;
-	let check = move || check_update(&bytes, &artifact, &expected, &base);
+	let check = move || check_mapped_update(&file, &artifact, &expected, &base);
 	let checked = tokio::task::spawn_blocking(check).await.map_err(ActionError::failed)?;
 	Ok(match checked {
 		Ok(update) => (commit.index, Gathered::Good(Box::new(update))),

@@ -7,7 +7,7 @@ use crate::{
 	plan::Action,
 	units::{format_amount, short},
 };
-use cairn_artifacts::{Store, TensorFile};
+use cairn_artifacts::{MappedFile, Store, TensorFile};
 use cairn_primitives::{
 	envelope::WeightsEnvelope, views::Phase, ArtifactHash, DeviceId, ProgrammeId, RoundIndex,
 };
@@ -49,17 +49,21 @@ async fn network_keys(task: &Task, holders: &Holders) -> Vec<[u8; 32]> {
 	keys
 }
 
-/// The bytes of an artifact: from the store, or from the network until that works or the action is overtaken.
+/// The bytes of an artifact, mapped into memory: from the store, or from the network until that works or the action is
+/// overtaken.
 pub(super) async fn obtain(
 	task: &Task,
 	artifact: &ArtifactHash,
 	holders: Holders,
-) -> Result<Vec<u8>, ActionError> {
+) -> Result<MappedFile, ActionError> {
 	let mut pause = Duration::from_millis(500);
 	let mut failures = 0u32;
 	loop {
-		match task.context.store.get(artifact) {
-			Ok(Some(bytes)) => return Ok(bytes),
+		let (store, wanted) = (task.context.store.clone(), *artifact);
+		// Reading it through and hashing it takes its time.
+		let mapped = tokio::task::spawn_blocking(move || store.map(&wanted)).await;
+		match mapped.map_err(ActionError::failed)? {
+			Ok(Some(file)) => return Ok(file),
 			Ok(None) => {},
 			// The store has moved the damaged file aside; another holder's bytes take its place.
 			Err(e) => tracing::warn!("{e}"),
@@ -110,7 +114,7 @@ pub(super) async fn fetch(
 
 /// The state that goes with weights, where the store has both.
 fn state_named_by(store: &Store, weights: &ArtifactHash) -> Option<ArtifactHash> {
-	let file = TensorFile::from_bytes(&store.get(weights).ok()??).ok()?;
+	let file = TensorFile::from_mapped(&store.map(weights).ok()??).ok()?;
 	match WeightsEnvelope::from_metadata(file.metadata()).ok()? {
 		WeightsEnvelope::Aggregate { state, .. } => state.filter(|state| store.contains(state)),
 		WeightsEnvelope::Genesis { .. } => None,
