@@ -173,6 +173,36 @@ fn nearest(distances: &Distances, neighbours: usize) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use crate::{engine::Part, rows::Buffers};
+	use proptest::prelude::*;
+
+	proptest! {
+		#[test]
+		fn mixing_moves_no_honest_row_further_than_honest_rows_are_apart(
+			honest in proptest::collection::vec([-1.0f32..1.0, -1.0f32..1.0, -1.0f32..1.0], 1..9),
+			hostile in proptest::collection::vec([any::<f32>(); 3], 0..8),
+		) {
+			let f = hostile.len().min(honest.len() - 1);
+			let finite = |row: &[f32; 3]| row.map(|x| if x.is_finite() { x } else { f32::MAX });
+			let all: Vec<[f32; 3]> = honest.iter().copied().chain(hostile[..f].iter().map(finite)).collect();
+			let mut rows = Rows::new(all.iter().map(|row| vec![&row[..]]).collect());
+			let distances = Distances::of(&rows, 2).expect("standard arithmetic");
+			rows.push(Stage::Groups(nearest(&distances, all.len() - f)));
+			let part = Part { tensor: 0, start: 0, len: 3 };
+			let mixed: Vec<Vec<f32>> = rows.columns(part, &mut Buffers::default(), |columns| {
+				columns.iter().map(|column| column.to_vec()).collect()
+			});
+			let distance = |a: &[f32], b: &[f32]| {
+				a.iter().zip(b).map(|(x, y)| f64::from(x - y).powi(2)).sum::<f64>().sqrt()
+			};
+			let apart = |a: &[f32; 3]| honest.iter().map(|b| distance(a, b)).fold(0.0, f64::max);
+			let most = honest.iter().map(apart).fold(0.0, f64::max);
+			for (before, after) in honest.iter().zip(&mixed) {
+				// What rounding adds is of the size of the numbers.
+				prop_assert!(distance(before, after) <= most + 1e-6, "{before:?} became {after:?}");
+			}
+		}
+	}
 
 	const PLAIN: Normalisation = Normalisation { effective: EffectiveSteps::Median, cap: 4_000_000 };
 
