@@ -55,7 +55,7 @@ pub fn builder(plan: &Plan) -> Builder {
 		.bonds(bonds)
 		.committee(Some(3))
 		// Two on each side: as many as there are whose updates are numbers, and wrong.
-		.rule(AggregationRule::TrimmedMean { trim: plan::FLIPPERS.len() as u32 })
+		.aggregation(AggregationRule::TrimmedMean { trim: plan::FLIPPERS.len() as u32 })
 		.min_updates(Some(5))
 		// Fewer than there are: a round does not wait for the slowest two, nor for those who are cut off.
 		.target_updates(Some(WORKERS as u32 - 2))
