@@ -1,10 +1,11 @@
 //! How fast the rules are, next to a copy of the same memory and to numpy, and how much memory they take.
 //!
 //! `scripts/bench aggregation` prepares and runs it: `bench FOLDER [--updates N] [--elements N] [--threads N]
-//! [--repeat N] [--python PYTHON]`, by default 32 updates of 25 million elements, on as many threads as there are
+//! [--repeat N] [--only RULE] [--python PYTHON]`, by default 32 updates of 25 million elements, on as many threads as there are
 //! processors. The updates are files of a store in FOLDER (4 bytes per element and update; they are removed at the end)
 //! and are mapped from there. What is compared takes turns, so that whatever else the machine does hits all alike; of
-//! each, the least time counts.
+//! each, the least time counts. Processor seconds, of all threads together, say what that would be on a machine that does
+//! nothing else.
 
 use cairn_aggregation::{
 	aggregate, check_mapped_update, AggregationRule, CheckedUpdate, ExpectedUpdate, UpdateEnvelope,
@@ -152,19 +153,49 @@ impl Numpy {
 		Ok(line.trim().to_owned())
 	}
 
-	/// The seconds that an operation took, and the sum over every so many elements of its result.
-	fn run(&mut self, operation: &str) -> Outcome<(f64, f64)> {
+	/// What an operation took, and the sum over every so many elements of its result.
+	fn run(&mut self, operation: &str) -> Outcome<(Taken, f64)> {
 		writeln!(self.to, "{operation}")?;
 		let line = self.line()?;
-		let (seconds, sum) = line.split_once(' ').ok_or("an answer without a sum")?;
-		Ok((seconds.parse()?, sum.parse()?))
+		let numbers = line.split(' ').map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+		let [seconds, processor, sum] = numbers[..] else { return Err("an answer that is none".into()) };
+		Ok((Taken { seconds, processor }, sum))
 	}
 }
 
-fn seconds<T>(f: impl FnOnce() -> T) -> (f64, T) {
-	let start = Instant::now();
+/// What something took: seconds on the clock, and seconds of processors.
+#[derive(Clone, Copy)]
+struct Taken {
+	seconds: f64,
+	processor: f64,
+}
+
+impl Taken {
+	const LONG: Self = Self { seconds: f64::INFINITY, processor: f64::INFINITY };
+
+	/// The least of each.
+	fn or(self, other: Self) -> Self {
+		Self { seconds: self.seconds.min(other.seconds), processor: self.processor.min(other.processor) }
+	}
+}
+
+/// The processor seconds of this process and of all its threads that ended.
+fn processor() -> Outcome<f64> {
+	/// The kernel's unit here, whatever its clock is.
+	const PER_SECOND: f64 = 100.0;
+	let stat = fs::read_to_string("/proc/self/stat")?;
+	// Behind the name, which may contain anything, user and system time are the 12th and 13th.
+	let (_, fields) = stat.rsplit_once(')').ok_or("/proc/self/stat has another form")?;
+	let times =
+		fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+	Ok(times.iter().sum::<f64>() / PER_SECOND)
+}
+
+fn take<T>(f: impl FnOnce() -> T) -> Outcome<(Taken, T)> {
+	let (start, before) = (Instant::now(), processor()?);
 	let result = black_box(f());
-	(start.elapsed().as_secs_f64(), result)
+	let seconds = start.elapsed().as_secs_f64();
+	Ok((Taken { seconds, processor: processor()? - before }, result))
 }
 
 struct Arguments {
@@ -173,6 +204,7 @@ struct Arguments {
 	elements: usize,
 	threads: usize,
 	repeat: usize,
+	only: Option<String>,
 	python: Option<PathBuf>,
 }
 
@@ -180,7 +212,8 @@ fn arguments() -> Outcome<Arguments> {
 	let mut given = std::env::args().skip(1);
 	let threads = thread::available_parallelism().map_or(1, |n| n.get());
 	let folder = given.next().ok_or("give a folder for the updates' files")?.into();
-	let mut a = Arguments { folder, updates: 32, elements: 25_000_000, threads, repeat: 3, python: None };
+	let mut a =
+		Arguments { folder, updates: 32, elements: 25_000_000, threads, repeat: 3, only: None, python: None };
 	while let Some(name) = given.next() {
 		let value = given.next().ok_or_else(|| format!("{name} needs a value"))?;
 		let number = || value.parse::<usize>().map_err(|e| format!("{name} {value}: {e}"));
@@ -189,6 +222,7 @@ fn arguments() -> Outcome<Arguments> {
 			"--elements" => a.elements = number()?.max(1),
 			"--threads" => a.threads = number()?.max(1),
 			"--repeat" => a.repeat = number()?.max(1),
+			"--only" => a.only = Some(value),
 			"--python" => a.python = Some(value.into()),
 			_ => return Err(format!("unknown option {name}").into()),
 		}
@@ -197,7 +231,7 @@ fn arguments() -> Outcome<Arguments> {
 }
 
 fn main() -> Outcome<()> {
-	let Arguments { folder, updates, elements, threads, repeat, python } = arguments()?;
+	let Arguments { folder, updates, elements, threads, repeat, only, python } = arguments()?;
 	fs::create_dir_all(&folder)?;
 	let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(folder)?;
 	let store = Store::open(folder.path())?;
@@ -220,11 +254,8 @@ fn main() -> Outcome<()> {
 	println!(
 		"{updates} updates of {elements} elements on {threads} threads; the least of {repeat} times each"
 	);
-	println!(
-		"{:<18} {:>8} {:>8} {:>14}  {:>10}",
-		"rule", "seconds", "of copy", "memory beside", "next to numpy"
-	);
-	println!("{:<18} {:>8} {:>8} {:>14}", "", "", "", "1 model, KiB");
+	println!("seconds on the clock and of processors; how many times those of the rule numpy takes; KiB beside one model");
+	println!("{:<18} {:>8} {:>9} {:>8} {:>7}", "", "clock", "processor", "of copy", "memory");
 	let rules: [(&str, AggregationRule, &[&str]); 6] = [
 		("weighted mean", AggregationRule::WeightedMean, &["weighted mean: matrix product"]),
 		("median", AggregationRule::CoordinateMedian, &["median: whole", "median: in blocks"]),
@@ -246,25 +277,28 @@ fn main() -> Outcome<()> {
 		("centered clipping", AggregationRule::CENTERED_CLIPPING, &[]),
 	];
 	for (name, rule, theirs) in rules {
-		let (mut copied, mut own) = (f64::INFINITY, f64::INFINITY);
-		let mut others = vec![f64::INFINITY; theirs.len()];
+		if only.as_ref().is_some_and(|only| only != name) {
+			continue;
+		}
+		let (mut copied, mut own) = (Taken::LONG, Taken::LONG);
+		let mut others = vec![Taken::LONG; theirs.len()];
 		let model = elements as u64 * 4 / 1024;
 		let mut memory = 0;
 		for turn in 0..repeat {
-			copied = copied.min(seconds(|| copy(&rows, threads)).0);
-			let (taken, result) = seconds(|| aggregate(rule, &inputs, threads));
-			own = own.min(taken);
+			copied = copied.or(take(|| copy(&rows, threads))?.0);
+			let (taken, result) = take(|| aggregate(rule, &inputs, threads))?;
+			own = own.or(taken);
 			let result = result?;
 			if let Some(numpy) = &mut numpy {
 				let every = (elements / 1000).max(1);
 				let sum: f64 = result[0].data.iter().step_by(every).map(|x| f64::from(*x)).sum();
 				for (least, operation) in others.iter_mut().zip(theirs) {
 					// What takes numpy longer than a minute is not repeated.
-					if turn > 0 && *least > 60.0 {
+					if turn > 0 && least.seconds > 60.0 {
 						continue;
 					}
 					let (taken, found) = numpy.run(operation)?;
-					*least = least.min(taken);
+					*least = least.or(taken);
 					if (found - sum).abs() > 1e-3 * (1.0 + sum.abs()) {
 						return Err(format!("{operation} gives {found}, but the rule {sum}").into());
 					}
@@ -278,11 +312,19 @@ fn main() -> Outcome<()> {
 				memory = most.saturating_sub(model);
 			}
 		}
-		println!("{name:<18} {own:>8.3} {:>8.2} {memory:>14}", copied / own);
-		if numpy.is_some() {
-			for (operation, taken) in theirs.iter().zip(&others) {
-				println!("{:<18} {taken:>8.3} {:>8} {:>14}  {:>10.1}  {operation}", "", "", "", taken / own);
-			}
+		let Taken { seconds, processor } = own;
+		let of_copy = copied.seconds / seconds;
+		println!("{name:<18} {seconds:>8.3} {processor:>9.2} {of_copy:>8.2} {memory:>7}");
+		println!("{:<18} {:>8.3} {:>9.2}", "  a copy", copied.seconds, copied.processor);
+		if numpy.is_none() {
+			continue;
+		}
+		for (operation, taken) in theirs.iter().zip(&others) {
+			let (clock, cpu) = (taken.seconds / seconds, taken.processor / processor);
+			println!(
+				"{:<18} {:>8.3} {:>9.2}  {clock:>5.1} x by the clock, {cpu:>5.1} x by processors: {operation}",
+				"  numpy", taken.seconds, taken.processor
+			);
 		}
 	}
 	if let Some(Numpy { mut child, to, .. }) = numpy {

@@ -3,6 +3,9 @@
 //! Written with the processor's own instructions, because the compiler finds them in loops of this shape only sometimes.
 //! They are the IEEE 754 operations of the portable form, in its order: the bits are the same.
 
+// Loops over the numbers of a tile: they are constants, and index several arrays at once.
+#![allow(clippy::needless_range_loop)]
+
 use crate::{
 	arithmetic::has_wide_vectors,
 	sums::{Lanes, LANES},
@@ -155,11 +158,73 @@ fn in_tiles<E: Eight, const S: usize>(rows: &[f64], len: usize, lanes: &mut [Lan
 			tile::<E, S, S>(a, b, |r, c| place(n, start + r, other + c), lanes);
 			other += S;
 		}
+		if end - start == S {
+			triangle::<E, S>(
+				std::array::from_fn(|r| row(start + r)),
+				|r, c| place(n, start + r, start + c),
+				lanes,
+			);
+		} else {
+			for i in start..end {
+				for j in i + 1..end {
+					tile::<E, 1, 1>([row(i)], [row(j)], |_, _| place(n, i, j), lanes);
+				}
+			}
+		}
 		for i in start..end {
-			for j in (i + 1..end).chain(other..n) {
+			for j in other..n {
 				tile::<E, 1, 1>([row(i)], [row(j)], |_, _| place(n, i, j), lanes);
 			}
 		}
+	}
+}
+
+/// Adds the squared differences of all pairs among the rows `a`, all of the same length. `place` says where the sums of
+/// two of them are.
+#[inline(always)]
+fn triangle<E: Eight, const S: usize>(
+	a: [&[f64]; S],
+	place: impl Fn(usize, usize) -> usize,
+	lanes: &mut [Lanes],
+) {
+	let heads = a.map(|row| row.as_chunks::<LANES>().0);
+	let whole = heads[0].len();
+	// Said once, so that it need not be checked below.
+	let heads = heads.map(|row| &row[..whole]);
+	// Of these, those behind the diagonal.
+	let zeros = E::load(&[0.0; LANES]);
+	let mut sums = [[zeros; S]; S];
+	for r in 0..S {
+		for c in r + 1..S {
+			sums[r][c] = E::load(&lanes[place(r, c)].0);
+		}
+	}
+	for k in 0..whole {
+		let mut x = [zeros; S];
+		for r in 0..S {
+			x[r] = E::load(&heads[r][k]);
+		}
+		for r in 0..S {
+			for c in r + 1..S {
+				sums[r][c] = sums[r][c].plus_squared_difference(x[r], x[c]);
+			}
+		}
+	}
+	for r in 0..S {
+		for c in r + 1..S {
+			let lanes = &mut lanes[place(r, c)].0;
+			*lanes = sums[r][c].store();
+			add_rest(lanes, &a[r][whole * LANES..], &a[c][whole * LANES..]);
+		}
+	}
+}
+
+/// Adds the squared differences of what is behind the last eight.
+#[inline(always)]
+fn add_rest(lanes: &mut [f64; LANES], a: &[f64], b: &[f64]) {
+	for (lane, (x, y)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+		let difference = x - y;
+		*lane += difference * difference;
 	}
 }
 
@@ -177,10 +242,19 @@ fn tile<E: Eight, const R: usize, const C: usize>(
 	let whole = heads_a[0].len();
 	// Said once, so that it need not be checked below.
 	let (heads_a, heads_b) = (heads_a.map(|row| &row[..whole]), heads_b.map(|row| &row[..whole]));
-	let mut sums: [[E; C]; R] =
-		std::array::from_fn(|r| std::array::from_fn(|c| E::load(&lanes[place(r, c)].0)));
+	let zeros = E::load(&[0.0; LANES]);
+	// Filled by loops: what is handed to a function of the library may end up in one that has no such vectors.
+	let mut sums = [[zeros; C]; R];
+	for r in 0..R {
+		for c in 0..C {
+			sums[r][c] = E::load(&lanes[place(r, c)].0);
+		}
+	}
 	for k in 0..whole {
-		let x: [E; R] = std::array::from_fn(|r| E::load(&heads_a[r][k]));
+		let mut x = [zeros; R];
+		for r in 0..R {
+			x[r] = E::load(&heads_a[r][k]);
+		}
 		for c in 0..C {
 			let y = E::load(&heads_b[c][k]);
 			for r in 0..R {
@@ -192,11 +266,7 @@ fn tile<E: Eight, const R: usize, const C: usize>(
 		for c in 0..C {
 			let lanes = &mut lanes[place(r, c)].0;
 			*lanes = sums[r][c].store();
-			let rest = a[r].iter().zip(b[c]).skip(whole * LANES);
-			for (lane, (x, y)) in lanes.iter_mut().zip(rest) {
-				let difference = x - y;
-				*lane += difference * difference;
-			}
+			add_rest(lanes, &a[r][whole * LANES..], &b[c][whole * LANES..]);
 		}
 	}
 }

@@ -14,6 +14,10 @@ pub(crate) const CHUNK: usize = 32_768;
 /// Sums that a chunk is dealt out to, which is what vector instructions need; part of the definition.
 pub(crate) const LANES: usize = 8;
 
+/// Coordinates whose numbers in 64 bits are compared at once: so few that those of 32 rows stay in the first-level cache.
+/// A multiple of [`LANES`].
+const AT_ONCE: usize = 128;
+
 /// The sum over a chunk while it is being made: element *i* goes to lane *i* mod 8. Whatever is added has to begin at a
 /// multiple of 8 within the chunk.
 #[derive(Clone, Copy, Default)]
@@ -76,23 +80,27 @@ pub(crate) struct Distances {
 }
 
 impl Distances {
-	/// Measures them, in one walk over the updates. It needs 72 bytes per pair of rows and thread, and 8 bytes per row
-	/// and coordinate of a block.
+	/// Measures them, in one walk over the updates. It needs 72 bytes per pair of rows and thread, and 1 KiB per row and
+	/// thread.
 	pub(crate) fn of(rows: &Rows, threads: usize) -> Result<Self, AggregationError> {
 		let n = rows.count();
 		let pairs = n * (n - 1) / 2;
 		let squares = in_order(Parts::of(rows.like()), pairs, threads, |part, sums| {
 			let mut buffers = Buffers::default();
 			let mut lanes = vec![Lanes::default(); pairs];
-			let mut wide = vec![0.0f64; n * BLOCK];
+			let mut wide = vec![0.0f64; n * AT_ONCE];
 			for block in part.blocks() {
-				let wide = &mut wide[..n * block.len];
 				rows.columns(block, &mut buffers, |columns| {
-					for (to, from) in wide.chunks_exact_mut(block.len).zip(columns) {
-						vectorised!(widen(from: &[f32], to: &mut [f64]));
+					for start in (0..block.len).step_by(AT_ONCE) {
+						let range = start..block.len.min(start + AT_ONCE);
+						let wide = &mut wide[..n * range.len()];
+						for (to, column) in wide.chunks_exact_mut(range.len()).zip(columns) {
+							let from = &column[range.clone()];
+							vectorised!(widen(from: &[f32], to: &mut [f64]));
+						}
+						add_all_pairs(wide, range.len(), &mut lanes);
 					}
 				});
-				add_all_pairs(wide, block.len, &mut lanes);
 			}
 			for (sum, lanes) in sums.iter_mut().zip(lanes) {
 				*sum = lanes.sum();
