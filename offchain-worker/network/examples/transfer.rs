@@ -8,7 +8,8 @@
 use async_trait::async_trait;
 use cairn_artifacts::Store;
 use cairn_network::{
-	keypair_from_seed, network_key, AccessPolicy, Admission, Limits, Multiaddr, Network, NetworkConfig, PeerId,
+	keypair_from_seed, network_key, AccessPolicy, Admission, Limits, Multiaddr, Network, NetworkConfig,
+	PeerId,
 };
 use cairn_primitives::{ArtifactHash, H256};
 use std::{

@@ -519,11 +519,7 @@ impl Fetcher {
 
 	/// Asks everybody once: first those whom the caller named, then providers, then whoever is connected. All are
 	/// connected to at once, so that one that is not there holds nobody up; a few at a time transfer, each other chunks.
-	async fn round(
-		self: &Arc<Self>,
-		hash: ArtifactHash,
-		notes: &Notes,
-	) -> Result<Option<Fetched>, Failure> {
+	async fn round(self: &Arc<Self>, hash: ArtifactHash, notes: &Notes) -> Result<Option<Fetched>, Failure> {
 		// The caller of an earlier fetch, or a program beside this one, may have stored it meanwhile.
 		if self.store.contains(&hash) {
 			return Ok(Some(Fetched::AlreadyStored));

@@ -211,12 +211,7 @@ impl request_response::Codec for BlobCodec {
 		Ok(response)
 	}
 
-	async fn write_request<T>(
-		&mut self,
-		_: &BlobProtocol,
-		io: &mut T,
-		request: BlobRequest,
-	) -> io::Result<()>
+	async fn write_request<T>(&mut self, _: &BlobProtocol, io: &mut T, request: BlobRequest) -> io::Result<()>
 	where
 		T: AsyncWrite + Unpin + Send,
 	{
@@ -298,9 +293,8 @@ mod tests {
 
 	fn responses() -> impl Strategy<Value = BlobResponse> {
 		prop_oneof![
-			(proptest::collection::vec(any::<u8>(), 0..300), any::<u32>()).prop_map(|(bytes, more)| {
-				BlobResponse::Slice { total_len: u64::from(more), bytes }
-			}),
+			(proptest::collection::vec(any::<u8>(), 0..300), any::<u32>())
+				.prop_map(|(bytes, more)| { BlobResponse::Slice { total_len: u64::from(more), bytes } }),
 			prop_oneof![
 				Just(Refusal::NotFound),
 				Just(Refusal::NotYet),

@@ -160,7 +160,9 @@ impl Shelf {
 			_ => {},
 		}
 		match self.store.verify(hash) {
-			Ok(_) => tracing::warn!(artifact = ?hash, "its hash tree on disk was damaged; it is computed again"),
+			Ok(_) => {
+				tracing::warn!(artifact = ?hash, "its hash tree on disk was damaged; it is computed again")
+			},
 			Err(error) => tracing::error!(%error, "not serving it"),
 		}
 		Ok(())

@@ -247,7 +247,15 @@ mod tests {
 	/// Lengths at which trees change their shape.
 	fn lengths() -> impl Strategy<Value = usize> {
 		prop_oneof![
-			prop_oneof![Just(0usize), Just(1), Just(1024), Just(16384), Just(16385), Just(65536), Just(65537)],
+			prop_oneof![
+				Just(0usize),
+				Just(1),
+				Just(1024),
+				Just(16384),
+				Just(16385),
+				Just(65536),
+				Just(65537)
+			],
 			0usize..300_000,
 		]
 	}

@@ -129,9 +129,8 @@ async fn liar_is_banned_and_the_other_holder_is_used() {
 	let fetched = asker.network.fetch(hash, vec![liar.key(), holder.key()], LONG).await.unwrap();
 	let Fetched::From { sources, problems } = fetched else { panic!("never fetched") };
 	assert_eq!(sources.iter().map(|source| source.peer).collect::<Vec<_>>(), [peer_id(2)]);
-	let named = |report: &SourceReport| {
-		report.peer == Some(liar.peer_id()) && report.problem == Problem::WrongBytes
-	};
+	let named =
+		|report: &SourceReport| report.peer == Some(liar.peer_id()) && report.problem == Problem::WrongBytes;
 	assert!(problems.iter().any(named), "the report does not name the liar: {problems:?}");
 	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
 	assert_eq!(asker.network.banned_peers(), [liar.peer_id()]);
@@ -535,7 +534,8 @@ async fn artifact_that_has_no_room_is_refused_with_folder_need_and_what_is_free(
 	let (hash, len) = (artifact_hash(&bytes), bytes.len() as u64);
 	let served = bytes.clone();
 	let holder = raw_peer(1, move |_, request| Answer::Bytes(slice_of(&served, request))).await;
-	let cases = [Limits { disk_quota: Some(200_000), ..limits() }, Limits { disk_reserve: 1 << 60, ..limits() }];
+	let cases =
+		[Limits { disk_quota: Some(200_000), ..limits() }, Limits { disk_reserve: 1 << 60, ..limits() }];
 	for limits in cases {
 		let mut config = small_chunks(2, from_ref(&holder.address));
 		config.limits = Limits { chunk_len: 64 * 1024, ..limits.clone() };
