@@ -16,7 +16,7 @@ use std::{
 	sync::{Arc, Mutex, MutexGuard, PoisonError},
 	time::{Duration, Instant, SystemTime},
 };
-use tokio::sync::Notify;
+use tokio::sync::{futures::Notified, Notify};
 
 /// Where a chunk stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,7 +101,8 @@ impl Partial {
 			return Ok(None);
 		}
 		let partial = Self::with(hash, tree, chunk_len, (data_path, outboard_path), (data, outboard));
-		for index in 0..partial.state().chunks.len() {
+		let count = partial.state().chunks.len();
+		for index in 0..count {
 			if tree.holds(&partial.range(index), &partial.data, &partial.outboard)? {
 				partial.done(index);
 			}
@@ -181,9 +182,9 @@ impl Partial {
 		left.saturating_mul(self.chunk_len).min(self.tree.len())
 	}
 
-	/// Ends when a chunk has come or is free to be asked for.
-	pub(crate) async fn changed(&self) {
-		self.changed.notified().await;
+	/// Ends when, from this call on, a chunk has come or is free to be asked for.
+	pub(crate) fn changed(&self) -> Notified<'_> {
+		self.changed.notified()
 	}
 
 	/// The next chunk to ask `of` for: one that is missing, or else one that another peer was asked for more than
@@ -438,7 +439,7 @@ mod tests {
 
 	#[test]
 	fn chunk_is_claimed_once_until_it_is_given_up_or_patience_ends() {
-		let place = place(100_000);
+		let place = place(120_000);
 		let partial = place.create();
 		let (slow, quick) = (PeerId::random(), PeerId::random());
 		let claims: Vec<_> = std::iter::from_fn(|| partial.claim(slow, NEVER)).collect();
