@@ -9,32 +9,55 @@ mod armed {
 		sys::signal::{kill, Signal},
 		unistd::Pid,
 	};
+	use serde::{Deserialize, Serialize};
 	use std::{
+		fs::OpenOptions,
 		io::Write,
 		path::PathBuf,
 		sync::{Mutex, OnceLock, PoisonError},
 	};
 
+	/// When the process dies.
+	#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+	pub(crate) enum When {
+		/// Never: the names of the points are written down instead, one per line.
+		Never,
+		/// At this point, counted from 1, whatever it is.
+		At(u32),
+		/// At the point of this name, when it is come to for the `nth` time, counted from 1.
+		Named(String, u32),
+	}
+
 	struct Armed {
-		/// How many points are left, this one included.
-		left: u32,
+		when: When,
 		/// Where the dying process says which point it was.
 		note: PathBuf,
 	}
 
 	static ARMED: OnceLock<Mutex<Armed>> = OnceLock::new();
 
-	/// This process dies at its `nth` point from here, and writes the point's name to `note`.
-	pub(crate) fn arm(nth: u32, note: PathBuf) {
-		assert!(ARMED.set(Mutex::new(Armed { left: nth, note })).is_ok(), "a process dies once");
+	/// From now on points count.
+	pub(crate) fn arm(when: When, note: PathBuf) {
+		assert!(ARMED.set(Mutex::new(Armed { when, note })).is_ok(), "a process is armed once");
 	}
 
 	/// Whether the process has to die now; everybody else is held up meanwhile.
 	fn strike(name: &str, last_act: impl FnOnce()) {
 		let Some(armed) = ARMED.get() else { return };
 		let mut armed = armed.lock().unwrap_or_else(PoisonError::into_inner);
-		armed.left -= 1;
-		if armed.left > 0 {
+		let armed = &mut *armed;
+		let left = match &mut armed.when {
+			When::Never => {
+				let mut note = OpenOptions::new().append(true).create(true).open(&armed.note);
+				let note = note.as_mut().expect("the test's folder takes a file");
+				return writeln!(note, "{name}").expect("the test's folder takes bytes");
+			},
+			When::At(left) => left,
+			When::Named(wanted, left) if wanted == name => left,
+			When::Named(..) => return,
+		};
+		*left -= 1;
+		if *left > 0 {
 			return;
 		}
 		last_act();
@@ -58,7 +81,7 @@ mod armed {
 }
 
 #[cfg(test)]
-pub(crate) use armed::{arm, point, torn};
+pub(crate) use armed::{arm, point, torn, When};
 
 #[cfg(not(test))]
 pub(crate) fn point(_: &str) {}

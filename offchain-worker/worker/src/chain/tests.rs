@@ -110,6 +110,13 @@ fn module(state: Arc<State>) -> RpcModule<Arc<State>> {
 	module
 		.register_method("chain_getBlock", |_, _, _| json!({ "block": { "extrinsics": ["0x00"] } }))
 		.unwrap();
+	module
+		.register_method("state_getStorage", |params, _, _| {
+			let (key, _): (String, H256) = params.parse().unwrap();
+			// 1,700,000,000,123 ms, as the chain encodes it.
+			(key.len() == 66).then_some("0x7b68e5cf8b010000")
+		})
+		.unwrap();
 	module.register_method("system_accountNextIndex", |_, state, _| get(&state.next_nonce)).unwrap();
 	module
 		.register_method("author_submitExtrinsic", |params, state, _| {
@@ -326,6 +333,13 @@ async fn runtime_without_the_api_is_reported_by_name() {
 	let chain = Chain::connect(RpcPool::new(vec![node.url()], quick())).await.unwrap();
 	let error = chain.programmes(None).await.unwrap_err();
 	assert!(matches!(&error, ChainError::NoSuchApi { api } if api == "TrainingApi_programmes"), "{error}");
+}
+
+#[tokio::test]
+async fn time_of_a_block_is_read_from_its_state() {
+	let node = Node::start().await;
+	let chain = Chain::connect(RpcPool::new(vec![node.url()], quick())).await.unwrap();
+	assert_eq!(chain.timestamp(hash_of(10)).await.unwrap(), Some(1_700_000_000_123));
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use crate::{
 	chain::{ChainError, SubmitError},
 	journal::JournalError,
+	plan::At,
+	units::short,
 };
 use cairn_artifacts::StoreError;
 use cairn_primitives::ArtifactHash;
@@ -33,6 +35,19 @@ pub enum ActionError {
 		/// Who was asked, and what they said.
 		reason: String,
 	},
+	/// The commit window closed before the update could be sent.
+	#[error(
+		"programme {} round {}: the commit window closed before update {} could be sent. Nothing is lost and nothing was \
+		 paid: the next round is open to everyone. If it happens often, the node lags, or the device is too slow for the \
+		 programme",
+		at.programme, at.round, short(update)
+	)]
+	Late {
+		/// The round.
+		at: At,
+		/// The update.
+		update: ArtifactHash,
+	},
 	/// Anything else, in words.
 	#[error("{0}")]
 	Failed(String),
@@ -52,6 +67,7 @@ impl ActionError {
 	pub(super) fn kind(&self) -> &'static str {
 		match self {
 			Self::Cancelled => "cancelled",
+			Self::Late { .. } => "late",
 			Self::Submit(SubmitError::Chain(_)) | Self::Chain(_) => "chain",
 			Self::Submit(SubmitError::Journal(_)) | Self::Journal(_) => "journal",
 			Self::Submit(_) => "transaction",

@@ -472,6 +472,14 @@ impl Daemon {
 				self.retries.remove(&key);
 			},
 			Err(ActionError::Cancelled) => tracing::debug!("{key} is no longer needed"),
+			Err(ActionError::Late { at, update }) => {
+				// The finalised chain will show soon that the window is closed; until then it is planned again.
+				if self.pause(key).0 == 1 {
+					let text = ActionError::Late { at, update }.to_string();
+					let fields = json!({ "programme": at.programme, "round": at.round, "artifact": update });
+					self.context.output.event("round.late", fields, text);
+				}
+			},
 			Err(ActionError::Submit(e)) if overtaken(&e) => {
 				let fields = json!({ "action": key.clone(), "reason": e.to_string() });
 				self.context.output.event("action.overtaken", fields, format!("{key} came too late: {e}"));
@@ -486,14 +494,20 @@ impl Daemon {
 		Ok(())
 	}
 
-	fn failed(&mut self, key: String, error: &ActionError) {
+	/// Lets an action wait before it is started again, longer each time: how often it has failed, and how long that is.
+	fn pause(&mut self, key: String) -> (u32, Duration) {
 		let failures = self.retries.get(&key).map_or(0, |r| r.failures) + 1;
 		let pause = RETRY.saturating_mul(1 << (failures - 1).min(6)).min(RETRY_MAX);
-		let again = pause.as_secs();
-		let text = format!("{key}: {error} (looked at again in {again} s)");
-		let fields = json!({ "action": key.clone(), "error": error.to_string(), "kind": error.kind(), "failures": failures });
-		self.context.output.event("action.failed", fields, text);
 		self.retries.insert(key, Retry { failures, not_before: Instant::now() + pause });
+		(failures, pause)
+	}
+
+	fn failed(&mut self, key: String, error: &ActionError) {
+		let (failures, pause) = self.pause(key.clone());
+		let text = format!("{key}: {error} (looked at again in {} s)", pause.as_secs());
+		let fields =
+			json!({ "action": key, "error": error.to_string(), "kind": error.kind(), "failures": failures });
+		self.context.output.event("action.failed", fields, text);
 	}
 
 	async fn shut_down(&mut self) {

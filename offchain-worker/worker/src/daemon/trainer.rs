@@ -272,17 +272,7 @@ pub(super) async fn commit(task: &Task, action: &Action, at: &At) -> Result<(), 
 	};
 	// The chain would refuse a late one, and take the fee.
 	if !in_time(task, action, at).await? {
-		let text = format!(
-			"programme {} round {}: the commit window closed before update {} could be sent. Nothing is lost and nothing was \
-			 paid: the next round is open to everyone. If it happens often, the node lags, or the device is too slow for the \
-			 programme",
-			at.programme,
-			at.round,
-			short(&update.artifact)
-		);
-		let fields = json!({ "programme": at.programme, "round": at.round, "artifact": update.artifact });
-		context.output.event("round.late", fields, text);
-		return Err(ActionError::Cancelled);
+		return Err(ActionError::Late { at: *at, update: update.artifact });
 	}
 	let started = Instant::now();
 	let block = match context.submit(action, &call).await {

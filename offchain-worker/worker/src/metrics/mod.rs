@@ -5,7 +5,7 @@
 
 mod server;
 
-pub use server::{bind, serve};
+pub use server::{bind, serve, BindError};
 
 use crate::{chain::api::Rewards, plan::ChainView};
 use cairn_network::Counters;

@@ -12,6 +12,10 @@ async fn trains(worker: &Worker) {
 	worker.trainer.started.subscribe().wait_for(|started| *started).await.unwrap();
 }
 
+async fn reaches(worker: &Worker, step: u32) {
+	worker.trainer.reached.subscribe().wait_for(|reached| *reached >= step).await.unwrap();
+}
+
 fn commits(state: &State) -> Vec<&Call> {
 	state.submitted.iter().map(|(_, call)| call).filter(|call| is_commit(call)).collect()
 }
@@ -20,7 +24,7 @@ fn commits(state: &State) -> Vec<&Call> {
 async fn straggler_sends_what_is_done_when_the_deadline_comes_near() {
 	let worker = Worker::new(open_round(), endless(Some(7)));
 	let process = worker.start();
-	trains(&worker).await;
+	reaches(&worker, 7).await;
 	assert_eq!(worker.ledger.now().submitted, []);
 	// Three blocks for the transaction, and one for packing the update up.
 	worker.ledger.best.send_replace(200 - MARGIN - 1);
@@ -38,7 +42,7 @@ async fn straggler_sends_what_is_done_when_the_deadline_comes_near() {
 async fn straggler_keeps_a_deadline_that_another_workers_commit_sets_while_it_trains() {
 	let worker = Worker::new(Round { deadline: None, ..open_round() }, endless(Some(7)));
 	let process = worker.start();
-	trains(&worker).await;
+	reaches(&worker, 7).await;
 	worker.ledger.best.send_replace(190);
 	worker.ledger.change_round(|round| round.deadline = Some(192));
 	let state = worker.ledger.until(|s| s.submitted.iter().any(|(_, call)| is_commit(call))).await;
@@ -59,7 +63,7 @@ async fn device_is_asked_for_no_more_than_the_chain_and_its_own_speed_let_it_do_
 	] {
 		let mut worker = Worker::new(open_round(), FakeTrainer::default());
 		worker.step = step;
-		worker.ledger.change(|s| s.steps = steps);
+		worker.ledger.state.send_modify(|s| s.steps = steps);
 		let process = worker.start();
 		let training = event(&worker, "round.training").await;
 		process.stop().await;
@@ -85,6 +89,7 @@ async fn update_that_is_too_late_is_not_sent_and_not_paid_for() {
 		let state = worker.ledger.until(|s| !s.settled.is_empty()).await;
 		process.stop().await;
 		assert_eq!(commits(&state), Vec::<&Call>::new());
+		assert_eq!(worker.events("round.late").len(), 1);
 		assert_eq!(worker.events("action.failed"), Vec::<serde_json::Value>::new());
 	}
 }
@@ -94,7 +99,7 @@ async fn training_that_is_half_done_when_the_worker_is_stopped_is_handed_over_an
 ) {
 	let worker = Worker::new(open_round(), endless(Some(50)));
 	let process = worker.start();
-	worker.trainer.reached.subscribe().wait_for(|step| *step >= 50).await.unwrap();
+	reaches(&worker, 50).await;
 	let context = process.context.clone();
 	process.stop().await;
 	let update = context.journal.state().update(0, 3).cloned().unwrap();

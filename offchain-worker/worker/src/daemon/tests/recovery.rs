@@ -7,7 +7,7 @@ use crate::{
 	base::BasePath,
 	chain::Round,
 	cli::run::listen_for_signals,
-	crash,
+	crash::{self, When},
 	daemon::*,
 	journal::Journal,
 	output::Output,
@@ -22,10 +22,11 @@ use nix::{
 	},
 	unistd::{fork, ForkResult, Pid},
 };
+use serde::{Deserialize, Serialize};
 use std::{
 	collections::BTreeMap,
 	io::{BufRead, BufReader, Write},
-	path::Path,
+	path::{Path, PathBuf},
 	process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -37,14 +38,20 @@ const ANSWER: &str = "worker: ";
 const HANGS: u32 = 120;
 
 /// What a process is to do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct Trial {
-	/// Die at this point, counted from 1; at none if 0.
-	die_at: u32,
+	/// When to die, if at all.
+	die: Option<When>,
 	/// Bytes that a file may have until the worker has said that it could not write; any if 0.
 	file_limit: u64,
 	/// Train without an end, and do not end when told.
 	hang: bool,
+}
+
+impl Trial {
+	fn dying(when: When) -> Self {
+		Self { die: Some(when), ..Self::default() }
+	}
 }
 
 /// Starts workers, one at a time.
@@ -68,8 +75,7 @@ impl Workers {
 	}
 
 	fn start(&mut self, folder: &Path, trial: Trial) {
-		let Trial { die_at, file_limit, hang } = trial;
-		writeln!(self.input, "{die_at} {file_limit} {hang} {}", folder.display()).unwrap();
+		writeln!(self.input, "{}", serde_json::to_string(&(folder, trial)).unwrap()).unwrap();
 	}
 
 	/// How the worker ended: `killed`, `exited CODE`, or a surprise.
@@ -106,19 +112,12 @@ fn worker_process() {
 	}
 	for line in std::io::stdin().lines() {
 		let line = line.unwrap();
-		let mut words = line.splitn(4, ' ');
-		let mut word = || words.next().unwrap();
-		let trial = Trial {
-			die_at: word().parse().unwrap(),
-			file_limit: word().parse().unwrap(),
-			hang: word().parse().unwrap(),
-		};
-		let folder = Path::new(word());
+		let (folder, trial): (PathBuf, Trial) = serde_json::from_str(&line).unwrap();
 		// SAFETY: the harness runs one test at a time on request, so no other thread does anything: the child may use
 		// everything that it has.
 		match unsafe { fork() }.unwrap() {
 			ForkResult::Child => {
-				let code = std::panic::catch_unwind(|| work(folder, trial)).unwrap_or(101);
+				let code = std::panic::catch_unwind(|| work(&folder, trial)).unwrap_or(101);
 				// SAFETY: ends the process, without what the harness does at its end.
 				unsafe { libc::_exit(code) };
 			},
@@ -145,8 +144,8 @@ fn work(folder: &Path, trial: Trial) -> i32 {
 			limit_files(trial.file_limit);
 		}
 	}
-	if trial.die_at > 0 {
-		crash::arm(trial.die_at, folder.join("died"));
+	if let Some(when) = trial.die.clone() {
+		crash::arm(when, folder.join("died"));
 	}
 	let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
 	runtime.block_on(live(folder, trial))
@@ -277,57 +276,90 @@ fn check(folder: &Path, chain: &Simulated, how: &str) {
 	assert_eq!(journal.state(), &crate::journal::JournalState::default(), "{how}");
 }
 
-fn killed_at(folder: &Path) -> String {
+/// Where a process died, or the points that it came to.
+fn noted(folder: &Path) -> String {
 	std::fs::read_to_string(folder.join("died")).unwrap()
+}
+
+/// The points of a round that is not disturbed, with how often each is come to.
+fn all_points(workers: &mut Workers) -> BTreeMap<String, u32> {
+	let dir = tempfile::tempdir().unwrap();
+	let chain = start_chain(dir.path());
+	assert_eq!(workers.run(dir.path(), Trial::dying(When::Never)), "exited 0");
+	check(dir.path(), &chain, "not killed");
+	let mut points = BTreeMap::new();
+	for name in noted(dir.path()).lines() {
+		*points.entry(name.to_string()).or_default() += 1;
+	}
+	points
 }
 
 #[test]
 fn worker_killed_at_any_point_of_a_round_commits_once_and_finishes_it_after_its_restart() {
 	let mut workers = Workers::new();
-	let mut points = BTreeMap::<String, u32>::new();
-	for die_at in 1.. {
-		let dir = tempfile::tempdir().unwrap();
-		let chain = start_chain(dir.path());
-		let ended = workers.run(dir.path(), Trial { die_at, ..Trial::default() });
-		if ended == "exited 0" {
-			// It has got to the end of the round before the point: there is none left.
-			check(dir.path(), &chain, "not killed");
-			break;
+	let points = all_points(&mut workers);
+	let mut passed_by = Vec::new();
+	for (name, times) in &points {
+		for nth in 1..=*times {
+			let dir = tempfile::tempdir().unwrap();
+			let chain = start_chain(dir.path());
+			let how = format!("killed {name}, the {nth}. time");
+			match workers.run(dir.path(), Trial::dying(When::Named(name.clone(), nth))).as_str() {
+				"killed" => {
+					assert_eq!(noted(dir.path()), *name);
+					assert_eq!(workers.run(dir.path(), Trial::default()), "exited 0", "{how}");
+				},
+				// How often some events are come to depends on how the blocks fall.
+				"exited 0" => passed_by.push(how.clone()),
+				other => panic!("{how}: {other}"),
+			}
+			check(dir.path(), &chain, &how);
 		}
-		assert_eq!(ended, "killed", "at point {die_at}");
-		let point = killed_at(dir.path());
-		let how = format!("killed at point {die_at}, {point}");
-		assert_eq!(workers.run(dir.path(), Trial::default()), "exited 0", "{how}");
-		check(dir.path(), &chain, &how);
-		*points.entry(point).or_default() += 1;
 	}
-	let all: u32 = points.values().sum();
-	println!("{all} points: {points:#?}");
+	let trials: u32 = points.values().sum();
+	println!("{trials} points; not come to again: {passed_by:?}");
 	for (point, times) in [
 		("before the event round.training", 1),
-		("before the journal has an update to withhold", 1),
-		("while the journal gets an update to withhold", 1),
-		("before the store has the update", 1),
-		("after the store has the update", 1),
-		("while the journal gets an update to commit", 1),
-		("after the journal has an update to commit", 1),
-		("while the journal gets a transaction to send", 4),
-		("after the journal has a transaction to send", 4),
-		("before the pool has a transaction", 4),
-		("after the pool has a transaction", 4),
-		("while the journal gets a transaction's end", 4),
-		("after the journal has a transaction's end", 4),
+		("before the event round.trained", 1),
 		("before the event round.committed", 1),
 		("before the event round.voted", 1),
-		("before the store has the aggregate", 1),
-		("while the journal gets an aggregate to commit to", 1),
-		("after the journal has an aggregate to commit to", 1),
+		("before the event round.aggregated", 1),
 		("before the event aggregate.committed", 1),
 		("before the event aggregate.revealed", 1),
-		("while the journal gets a round's end", 1),
-		("after the journal has a round's end", 1),
+		("before the event round.finalised", 1),
+		("before the store has the update", 1),
+		("after the store has the update", 1),
+		("before the store has the aggregate", 1),
+		("after the store has the aggregate", 1),
+		("before the pool has a transaction", 4),
+		("after the pool has a transaction", 4),
 	] {
-		assert!(points.get(point) >= Some(&times), "not {times} times killed {point}: {points:#?}");
+		assert!(points.get(point) >= Some(&times), "not {times} times {point}: {points:#?}");
+		assert!(
+			!passed_by.iter().any(|how| how.contains(point) && how.ends_with("the 1. time")),
+			"{passed_by:?}"
+		);
+	}
+	for (line, times) in [
+		("an update to withhold", 1),
+		("an update to commit", 1),
+		("an aggregate to commit to", 1),
+		("a transaction to send", 4),
+		("a transaction's end", 4),
+		("a round's end", 1),
+	] {
+		for point in [
+			format!("before the journal has {line}"),
+			format!("while the journal gets {line}"),
+			format!("before {line} is on disk"),
+			format!("after the journal has {line}"),
+		] {
+			assert!(points.get(&point) >= Some(&times), "not {times} times {point}: {points:#?}");
+			assert!(
+				!passed_by.iter().any(|how| how.contains(&point) && how.ends_with("the 1. time")),
+				"{passed_by:?}"
+			);
+		}
 	}
 }
 
@@ -338,11 +370,11 @@ fn worker_killed_again_and_again_gets_through_a_round_and_commits_once() {
 	let chain = start_chain(dir.path());
 	let mut deaths = Vec::new();
 	// Each process gets one point further than the one before it, so that the last one gets to the end.
-	for die_at in 1.. {
-		match workers.run(dir.path(), Trial { die_at, ..Trial::default() }).as_str() {
+	for nth in 1.. {
+		match workers.run(dir.path(), Trial::dying(When::At(nth))).as_str() {
 			"exited 0" => break,
-			"killed" => deaths.push(killed_at(dir.path())),
-			other => panic!("process {die_at}: {other}"),
+			"killed" => deaths.push(noted(dir.path())),
+			other => panic!("process {nth}: {other}"),
 		}
 	}
 	assert!(deaths.len() >= 10, "{deaths:#?}");

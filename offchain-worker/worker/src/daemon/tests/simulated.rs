@@ -31,7 +31,7 @@ const BLOCK: Duration = Duration::from_millis(2);
 /// The first block, which is final.
 const FIRST: u32 = 100;
 /// How many blocks finality is behind.
-const FINALITY: usize = 2;
+const FINALITY: u32 = 2;
 /// Every so many blocks one is reorganised away, once.
 const REORGANISED: u32 = 3;
 
@@ -128,6 +128,8 @@ struct Block {
 
 struct Chain {
 	blocks: Vec<Block>,
+	/// Never goes back.
+	finalised: u32,
 	pool: Vec<Vec<u8>>,
 	reorganised: BTreeSet<u32>,
 	stopped: bool,
@@ -142,10 +144,6 @@ impl Chain {
 		FIRST + self.blocks.len() as u32 - 1
 	}
 
-	fn finalised(&self) -> u32 {
-		FIRST + self.blocks.len().saturating_sub(1 + FINALITY) as u32
-	}
-
 	fn block(&self, number: u32) -> &Block {
 		&self.blocks[(number - FIRST) as usize]
 	}
@@ -153,7 +151,7 @@ impl Chain {
 	/// Makes a block, or takes the best one back.
 	fn advance(&mut self) {
 		let best = self.best();
-		if best % REORGANISED == 0 && best > self.finalised() && self.reorganised.insert(best) {
+		if best % REORGANISED == 0 && best > self.finalised && self.reorganised.insert(best) {
 			let gone = self.blocks.pop().unwrap();
 			self.pool.extend(gone.transactions.into_iter().map(|(bytes, _)| bytes));
 			return;
@@ -172,6 +170,7 @@ impl Chain {
 			block.transactions.push((bytes, refused));
 		}
 		self.blocks.push(block);
+		self.finalised = self.finalised.max(number.saturating_sub(FINALITY).max(FIRST));
 	}
 
 	fn next_nonce(&self) -> u64 {
@@ -201,13 +200,13 @@ impl Chain {
 	fn answer(&mut self, ask: Ask) -> Vec<u8> {
 		match ask {
 			Ask::View => {
-				let view = &self.block(self.finalised()).state.view;
+				let view = &self.block(self.finalised).state.view;
 				let programmes: Vec<_> =
 					view.programmes.iter().map(|p| (p.info.clone(), p.round.clone())).collect();
-				(self.finalised(), self.best(), (view.device.clone(), programmes)).encode()
+				(self.finalised, self.best(), (view.device.clone(), programmes)).encode()
 			},
 			Ask::Round(index) => {
-				let settled = &self.block(self.finalised()).state.settled;
+				let settled = &self.block(self.finalised).state.settled;
 				settled.iter().find(|r| r.index == index).cloned().encode()
 			},
 			Ask::BestRound => self.block(self.best()).state.view.programmes[0].round.clone().encode(),
@@ -215,7 +214,7 @@ impl Chain {
 			Ask::FinalisedNonce(number) => self.block(number).nonce.encode(),
 			Ask::Send(bytes) => self.take(bytes).encode(),
 			Ask::Find(bytes, number) => {
-				assert!(number <= self.finalised(), "only finalised blocks are final");
+				assert!(number <= self.finalised, "only finalised blocks are final");
 				let place = self.block(number).transactions.iter().position(|(b, _)| *b == bytes);
 				place.map(|p| p as u32).encode()
 			},
@@ -256,7 +255,7 @@ fn serve(shared: &Shared, mut stream: UnixStream) -> std::io::Result<()> {
 		if matches!(ask, Ask::Follow) {
 			let mut chain = shared.lock();
 			while !chain.stopped {
-				let heads = (chain.finalised(), chain.best()).encode();
+				let heads = (chain.finalised, chain.best()).encode();
 				drop(chain);
 				write(&mut stream, &heads)?;
 				chain = shared.moved.wait(shared.lock()).unwrap_or_else(PoisonError::into_inner);
@@ -280,8 +279,13 @@ impl Simulated {
 		let socket = folder.join("node");
 		let listener = UnixListener::bind(&socket).unwrap();
 		let genesis = Block { state, nonce: 0, transactions: Vec::new() };
-		let chain =
-			Chain { blocks: vec![genesis], pool: Vec::new(), reorganised: BTreeSet::new(), stopped: false };
+		let chain = Chain {
+			blocks: vec![genesis],
+			finalised: FIRST,
+			pool: Vec::new(),
+			reorganised: BTreeSet::new(),
+			stopped: false,
+		};
 		let shared = Arc::new(Shared { chain: Mutex::new(chain), moved: Condvar::new() });
 		let serving = shared.clone();
 		std::thread::spawn(move || {
@@ -310,7 +314,7 @@ impl Simulated {
 	/// What the finalised blocks have: each call, and why it was refused if it was.
 	pub(super) fn landed(&self) -> Vec<(Did, Option<String>)> {
 		let chain = self.shared.lock();
-		let last = (chain.finalised() - FIRST) as usize;
+		let last = (chain.finalised - FIRST) as usize;
 		let all = chain.blocks[..=last].iter().flat_map(|b| &b.transactions);
 		all.map(|(bytes, refused)| (tx(bytes).did, refused.clone())).collect()
 	}
@@ -318,7 +322,7 @@ impl Simulated {
 	/// The rounds that are settled, finalised.
 	pub(super) fn settled(&self) -> Vec<Round> {
 		let chain = self.shared.lock();
-		chain.block(chain.finalised()).state.settled.clone()
+		chain.block(chain.finalised).state.settled.clone()
 	}
 }
 
