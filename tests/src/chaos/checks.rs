@@ -77,7 +77,7 @@ pub async fn check(net: &Devnet, story: &Story) -> Result<Report> {
 	add("the lineage leads to genesis", lineage_leads_to_genesis(net).await);
 	add("every aggregate is recomputed bit for bit", aggregates_are_recomputed(net, story).await);
 	let text = format!(
-		"{}\n{}\n{}{} s from the first round to the last.\n",
+		"{}\n{}\n\n{}\n\n{} s from the first round to the last.\n",
 		story.plan,
 		rounds_table(net, story).await?,
 		workers_table(net, story).await?,
