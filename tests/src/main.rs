@@ -56,6 +56,10 @@ enum Subcommands {
 		/// Show what would go wrong, and start nothing
 		#[arg(long)]
 		plan: bool,
+		/// Another rule than the one that is right for so many hostile workers, as without a subcommand: to see what
+		/// becomes of the model
+		#[arg(long, value_parser = rule)]
+		rule: Option<AggregationRule>,
 		/// Where keys, databases, artifacts and logs go, as without a subcommand
 		#[arg(long, value_name = "DIR")]
 		data_dir: Option<PathBuf>,
@@ -186,13 +190,17 @@ async fn interrupted() -> u8 {
 
 async fn work(cli: Cli) -> Result<()> {
 	let (builder, bench) = match cli.command {
-		Some(Subcommands::Chaos { seed, rounds, plan, data_dir }) => {
+		Some(Subcommands::Chaos { seed, rounds, plan, rule, data_dir }) => {
 			let it = chaos::plan::Plan::new(seed, rounds);
 			if plan {
 				print!("{it}");
 				return Ok(());
 			}
-			return bad_day(&it, data_dir).await;
+			let mut builder = chaos::builder(&it).data_dir(data_dir);
+			if let Some(rule) = rule {
+				builder = builder.rule(rule);
+			}
+			return bad_day(builder, &it).await;
 		},
 		Some(Subcommands::BenchRound { network }) => (network.builder(), true),
 		None => (cli.network.builder(), false),
@@ -214,10 +222,10 @@ async fn work(cli: Cli) -> Result<()> {
 	Ok(())
 }
 
-async fn bad_day(plan: &chaos::plan::Plan, data_dir: Option<PathBuf>) -> Result<()> {
+async fn bad_day(builder: Builder, plan: &chaos::plan::Plan) -> Result<()> {
 	let ui = Ui::default();
 	ui.line(plan.to_string().trim_end());
-	let mut net = chaos::builder(plan).data_dir(data_dir).ui(ui.clone()).start().await?;
+	let mut net = builder.ui(ui.clone()).start().await?;
 	let outcome = chaos::run_and_check(&mut net, plan).await;
 	ui.clear();
 	let logs = net.logs();

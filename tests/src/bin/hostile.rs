@@ -27,7 +27,10 @@ use std::{
 	io::{self, Write},
 	path::Path,
 	process::ExitCode,
-	sync::{Arc, Mutex, PoisonError},
+	sync::{
+		atomic::{AtomicU32, Ordering},
+		Arc, Mutex, PoisonError,
+	},
 	thread,
 	time::{Duration, SystemTime},
 };
@@ -80,7 +83,7 @@ impl Embedding for Hostile {
 	fn policy(&self, inner: Arc<dyn AccessPolicy>, store: &Store) -> Arc<dyn AccessPolicy> {
 		match self.0 {
 			Some(Attack::WrongBytes) => {
-				Arc::new(Spoiler { inner, store: store.clone(), originals: Mutex::default() })
+				Arc::new(Spoiler { inner, store: store.clone(), served: Mutex::default() })
 			},
 			_ => inner,
 		}
@@ -232,23 +235,31 @@ impl Ledger for Liar {
 	}
 }
 
-/// A file as it was when it was served for the first time.
-type Original = Arc<(Vec<u8>, SystemTime)>;
-
 /// Serves bytes that were changed since they were checked.
 ///
-/// A worker checks a file before it gives it out for the first time, and again when its size or time has changed. So
-/// the first who asks gets the artifact, and for everybody after that the file has other bytes and the same size and
-/// time, as long as they are read.
+/// A worker checks what it gives out the first time that it is asked for, and again when the file's size or time has
+/// changed. So a request or two are answered as they should be, and for the next one the file has other bytes and the
+/// same size and time, as long as it is read; and so on. What is spoiled is the last byte, which every transfer asks for.
 struct Spoiler {
 	inner: Arc<dyn AccessPolicy>,
 	store: Store,
-	originals: Mutex<HashMap<ArtifactHash, Original>>,
+	served: Mutex<HashMap<ArtifactHash, Served>>,
+}
+
+/// Every so many requests one is answered with wrong bytes.
+const EVERY: u32 = 3;
+
+/// A file as it was when it was served for the first time, and how often it was asked for since.
+struct Served {
+	original: Arc<(Vec<u8>, SystemTime)>,
+	requests: u32,
 }
 
 /// Replaces a file at once, and gives it this time.
 fn replace(path: &Path, bytes: &[u8], modified: SystemTime) -> io::Result<()> {
-	let aside = path.with_extension("aside");
+	// Two may be at it at a time.
+	static COUNT: AtomicU32 = AtomicU32::new(0);
+	let aside = path.with_extension(format!("aside-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
 	let mut file = File::create(&aside)?;
 	file.write_all(bytes)?;
 	file.set_modified(modified)?;
@@ -258,18 +269,25 @@ fn replace(path: &Path, bytes: &[u8], modified: SystemTime) -> io::Result<()> {
 impl Spoiler {
 	fn spoil(&self, hash: &ArtifactHash) -> io::Result<bool> {
 		let path = self.store.path(hash);
-		let mut originals = self.originals.lock().unwrap_or_else(PoisonError::into_inner);
-		let Some(original) = originals.get(hash).cloned() else {
-			let original = (fs::read(&path)?, fs::metadata(&path)?.modified()?);
-			originals.insert(*hash, Arc::new(original));
+		let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+		let Some(file) = served.get_mut(hash) else {
+			let original = Arc::new((fs::read(&path)?, fs::metadata(&path)?.modified()?));
+			served.insert(*hash, Served { original, requests: 1 });
 			return Ok(false);
 		};
+		file.requests += 1;
+		let original = file.original.clone();
 		let (mut bytes, modified) = (original.0.clone(), original.1);
+		if file.requests % EVERY != 0 {
+			// It may still be as the last one got it.
+			replace(&path, &bytes, modified)?;
+			return Ok(false);
+		}
 		if let Some(last) = bytes.last_mut() {
 			*last ^= 1;
 		}
 		replace(&path, &bytes, modified)?;
-		drop(originals);
+		drop(served);
 		thread::spawn(move || {
 			thread::sleep(SPOILED);
 			// This worker itself needs the artifact.

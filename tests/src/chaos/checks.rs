@@ -77,7 +77,7 @@ pub async fn check(net: &Devnet, story: &Story) -> Result<Report> {
 	add("the lineage leads to genesis", lineage_leads_to_genesis(net).await);
 	add("every aggregate is recomputed bit for bit", aggregates_are_recomputed(net, story).await);
 	let text = format!(
-		"{}\n{}\n{}{} s from the first round to the last.\n",
+		"{}\n{}\n\n{}\n\n{} s from the first round to the last.\n",
 		story.plan,
 		rounds_table(net, story).await?,
 		workers_table(net, story).await?,
@@ -222,12 +222,28 @@ async fn not_a_number_is_refused(net: &Devnet, story: &Story) -> Result<String> 
 	Ok(format!("{tried} were committed, {seen} times an honest worker refused one, none was included"))
 }
 
+/// How many honest workers say in their logs that they keep out the peer that served wrong bytes.
+///
+/// # Errors
+/// When a log cannot be read.
+pub(super) fn keep_out_the_spoiler(net: &Devnet) -> Result<usize> {
+	let peer = &net.worker(SPOILER).identity.peer_id;
+	let mut count = 0;
+	for worker in HONEST {
+		let log = &net.worker(worker).log;
+		let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
+		let text = String::from_utf8_lossy(&text);
+		let says = |line: &str| ["peer refused", peer, "bytes"].iter().all(|part| line.contains(part));
+		count += usize::from(text.lines().any(says));
+	}
+	Ok(count)
+}
+
 /// What the honest workers store is what its name says, whoever served it; and who got wrong bytes said so.
 fn wrong_bytes_are_refused(net: &Devnet) -> Result<String> {
 	let served = events_of(net.worker(SPOILER), "hostile.served")?.len();
 	ensure!(served > 0, "nobody ever asked for wrong bytes");
-	let peer = &net.worker(SPOILER).identity.peer_id;
-	let (mut artifacts, mut banned) = (0, 0);
+	let mut artifacts = 0;
 	for worker in HONEST {
 		let worker = net.worker(worker);
 		let store = Store::open_read_only(worker.store())?;
@@ -235,10 +251,8 @@ fn wrong_bytes_are_refused(net: &Devnet) -> Result<String> {
 			let bytes = store.get(&artifact).with_context(|| format!("in the store of {}", worker.name))?;
 			artifacts += usize::from(bytes.is_some());
 		}
-		let log = fs::read(&worker.log).with_context(|| format!("cannot read {}", worker.log.display()))?;
-		let log = String::from_utf8_lossy(&log);
-		banned += usize::from(log.lines().any(|l| l.contains(peer) && l.contains("have another hash")));
 	}
+	let banned = keep_out_the_spoiler(net)?;
 	ensure!(banned > 0, "{served} times wrong bytes were served, and no honest worker kept the peer out");
 	Ok(format!(
 		"served {served} times; {banned} honest workers keep the peer out; all {artifacts} artifacts in honest stores are intact"

@@ -10,7 +10,6 @@ pub mod plan;
 use crate::{
 	devnet::{Builder, Devnet, PROGRAMME},
 	lan::Machine,
-	ledger::events_of,
 	rpc::{Head, ProgrammeInfo, RoundInfo},
 };
 use anyhow::{bail, ensure, Context, Result};
@@ -258,8 +257,8 @@ impl Driver<'_> {
 		let caught = rounds.iter().flat_map(|r| &r.committee);
 		let caught =
 			caught.into_iter().any(|m| m.account == *liar && m.outcome == Some(MemberOutcome::Dissented));
-		let served = !events_of(self.net.worker(SPOILER), "hostile.served")?.is_empty();
-		Ok((caught && served) || programme.finalised >= self.plan.rounds + PATIENCE)
+		let refused = checks::keep_out_the_spoiler(self.net)? > 0;
+		Ok((caught && refused) || programme.finalised >= self.plan.rounds + PATIENCE)
 	}
 
 	fn settled(&self, round: &RoundInfo) {
