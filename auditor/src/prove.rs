@@ -201,7 +201,8 @@ fn with_inputs(
 	record: &ProvenRecord,
 	listed: &BTreeMap<RecordId, Record>,
 ) -> Result<Evidence, ProveError> {
-	let (Some(RecordRange { first, count }), Inclusion::Record(proof)) = (record.inputs, &one.inclusion) else {
+	let (Some(RecordRange { first, count }), Inclusion::Record(proof)) = (record.inputs, &one.inclusion)
+	else {
 		return Ok(one);
 	};
 	if first.checked_add(count.into()) != Some(id) {
@@ -213,7 +214,9 @@ fn with_inputs(
 	let mut records = Vec::new();
 	for input in first..id {
 		let listed = listed.get(&input).ok_or_else(|| {
-			ProveError::Contradiction(format!("the node left out record {input}, of which record {id} was made"))
+			ProveError::Contradiction(format!(
+				"the node left out record {input}, of which record {id} was made"
+			))
 		})?;
 		records.push(to_verify(listed)?);
 	}
