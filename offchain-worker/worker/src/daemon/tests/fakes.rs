@@ -307,7 +307,7 @@ pub(super) struct FakeTrainer {
 
 impl Trainer for FakeTrainer {
 	fn train(&self, job: &TrainJob, progress: Progress<'_>) -> Result<LocalUpdate, TrainerError> {
-		assert_eq!(job.config, CONFIG_BYTES);
+		assert_eq!(&*job.config, CONFIG_BYTES);
 		// Another result at every run: a second one would be a different update.
 		let run = self.runs.fetch_add(1, Ordering::SeqCst);
 		self.started.send_replace(true);
