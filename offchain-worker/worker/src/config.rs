@@ -4,7 +4,7 @@ use crate::{base::BasePath, plan::Role, units};
 use cairn_primitives::H256;
 use serde::Deserialize;
 use std::{
-	num::NonZeroU16,
+	num::{NonZeroU16, NonZeroU32, NonZeroU64},
 	path::{Path, PathBuf},
 };
 
@@ -111,6 +111,12 @@ pub struct FileRun {
 	pub threads: Option<NonZeroU16>,
 	/// Where to train.
 	pub device: Option<String>,
+	/// Finalised rounds of each programme whose files are kept.
+	pub keep_rounds: Option<NonZeroU32>,
+	/// The most that the artifact store may take on disk, bytes.
+	pub disk_quota: Option<u64>,
+	/// The most bytes per second that one peer is given.
+	pub upload_rate: Option<NonZeroU64>,
 }
 
 impl FileConfig {

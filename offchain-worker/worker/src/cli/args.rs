@@ -7,7 +7,10 @@ use crate::{
 };
 use cairn_primitives::{DeviceClass, EnergySource, ProgrammeId, SiteId, H256};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::{num::NonZeroU16, path::PathBuf};
+use std::{
+	num::{NonZeroU16, NonZeroU32, NonZeroU64},
+	path::PathBuf,
+};
 
 /// A Cairn worker: trains models on this machine's data and agrees with others on the result. Data never leaves the
 /// machine; only model updates do, and each is recorded on chain with who made it, from what, on which device.
@@ -304,6 +307,16 @@ pub struct RunArgs {
 	/// aggregation, whose result never depends on them]
 	#[arg(long, value_name = "N", env = "CAIRN_THREADS")]
 	pub threads: Option<NonZeroU16>,
+	/// Finalised rounds of each programme whose updates and weights are kept; older ones are removed [default: 8]
+	#[arg(long, value_name = "N", env = "CAIRN_KEEP_ROUNDS")]
+	pub keep_rounds: Option<NonZeroU32>,
+	/// The most that the artifact store may take on disk; what would exceed it is not fetched [default: what the disk
+	/// has, less 256 MiB]
+	#[arg(long, value_name = "BYTES", env = "CAIRN_DISK_QUOTA")]
+	pub disk_quota: Option<u64>,
+	/// The most bytes per second that one other worker is given [default: no limit]
+	#[arg(long, value_name = "BYTES", env = "CAIRN_UPLOAD_RATE")]
+	pub upload_rate: Option<NonZeroU64>,
 }
 
 /// Collecting rewards.
@@ -414,6 +427,15 @@ pub enum ArtifactsCommand {
 	List,
 	/// Read everything in the store and check it against its hash
 	Verify,
+	/// Remove the updates, weights and states of old rounds, as a running worker does by itself
+	Gc {
+		/// Only say what would be removed
+		#[arg(long)]
+		dry_run: bool,
+		/// Finalised rounds of each programme whose files are kept [default: `keep-rounds` in worker.toml, or 8]
+		#[arg(long, value_name = "N", env = "CAIRN_KEEP_ROUNDS")]
+		keep_rounds: Option<NonZeroU32>,
+	},
 }
 
 /// Weights to measure.

@@ -4,7 +4,7 @@ use super::{args::RunArgs, data::local_data, App, CliError};
 use crate::{
 	base::BasePath,
 	chain::{Chain, Heads, Submitter},
-	daemon::{self, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Withheld},
+	daemon::{self, retention, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Withheld},
 	journal::{Journal, SharedJournal},
 	keys::Keys,
 	plan::{Duties, Role},
@@ -14,7 +14,7 @@ use cairn_artifacts::Store;
 use cairn_network::{parse_multiaddr, Limits, Network, NetworkConfig};
 use cairn_training::set_threads;
 use serde_json::json;
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::{
 	signal::unix::{signal, SignalKind},
 	sync::{watch, Semaphore},
@@ -32,6 +32,9 @@ struct Plan {
 	trainer: Option<LibtorchTrainer>,
 	seed: u64,
 	threads: usize,
+	keep_rounds: NonZeroU32,
+	disk_quota: Option<u64>,
+	upload_rate: Option<u64>,
 }
 
 fn layer<T: Clone>(flags: &[T], file: &[T]) -> Vec<T> {
@@ -79,6 +82,9 @@ fn prepare(app: &App, args: &RunArgs) -> Result<Plan, CliError> {
 		trainer: trainer.transpose()?,
 		seed,
 		threads: threads.map_or(cores, |n| n.get().into()),
+		keep_rounds: args.keep_rounds.or(file.keep_rounds).unwrap_or(retention::DEFAULT_ROUNDS),
+		disk_quota: args.disk_quota.or(file.disk_quota),
+		upload_rate: args.upload_rate.or(file.upload_rate).map(Into::into),
 	})
 }
 
@@ -128,7 +134,12 @@ async fn serve(
 	let ledger: Arc<dyn Ledger> = Arc::new(LiveLedger::new(chain.clone(), heads, submitter));
 	let withheld = Withheld::from_journal(&journal.state());
 	let policy = Arc::new(ChainPolicy::new(ledger.clone(), withheld.clone()));
-	let limits = Limits { shutdown_grace: Duration::from_secs(2), ..Limits::default() };
+	let limits = Limits {
+		shutdown_grace: Duration::from_secs(2),
+		disk_quota: plan.disk_quota,
+		serving_rate_per_peer: plan.upload_rate,
+		..Limits::default()
+	};
 	let config = NetworkConfig {
 		limits,
 		listen: plan.listen,
@@ -162,7 +173,9 @@ async fn serve(
 		training: Semaphore::new(1),
 		announced: HashSet::new().into(),
 	});
+	let collecting = tokio::spawn(retention::run(context.clone(), plan.keep_rounds, stop.clone()));
 	let outcome = daemon::run(context, stop).await;
+	collecting.abort();
 	network.shutdown().await;
 	app.output.event("worker.stopped", json!({}), "worker stopped");
 	Ok(outcome?)

@@ -17,6 +17,8 @@ pub trait Exchange: Send + Sync {
 	/// # Errors
 	/// When that was not possible.
 	async fn announce(&self, artifact: ArtifactHash) -> Result<(), String>;
+	/// Tells others so no longer.
+	async fn withdraw(&self, _artifact: ArtifactHash) {}
 }
 
 /// How long one attempt goes on before holders are looked up anew.
@@ -33,5 +35,9 @@ impl Exchange for NetworkExchange {
 
 	async fn announce(&self, artifact: ArtifactHash) -> Result<(), String> {
 		self.0.announce(artifact).await.map(drop).map_err(|e| e.to_string())
+	}
+
+	async fn withdraw(&self, artifact: ArtifactHash) {
+		self.0.withdraw(artifact).await;
 	}
 }

@@ -8,6 +8,7 @@ mod attest;
 mod exchange;
 mod ledger;
 mod policy;
+pub mod retention;
 #[cfg(test)]
 mod tests;
 mod trainer;
