@@ -5,7 +5,7 @@ use cairn_primitives::H256;
 use serde::Deserialize;
 use std::{
 	net::IpAddr,
-	num::NonZeroU16,
+	num::{NonZeroU16, NonZeroU32, NonZeroU64},
 	path::{Path, PathBuf},
 };
 
@@ -116,6 +116,12 @@ pub struct FileRun {
 	pub prometheus_port: Option<u16>,
 	/// Address of the Prometheus endpoint.
 	pub prometheus_host: Option<IpAddr>,
+	/// Finalised rounds of each programme whose files are kept.
+	pub keep_rounds: Option<NonZeroU32>,
+	/// The most that the artifact store may take on disk, bytes.
+	pub disk_quota: Option<u64>,
+	/// The most bytes per second that one peer is given.
+	pub upload_rate: Option<NonZeroU64>,
 }
 
 impl FileConfig {

@@ -12,7 +12,7 @@ use cairn_primitives::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
 	net::IpAddr,
-	num::{NonZeroU16, NonZeroUsize},
+	num::{NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize},
 	path::PathBuf,
 };
 
@@ -320,6 +320,16 @@ pub struct RunArgs {
 	/// Address at which metrics are served; who can reach it can read them [default: 127.0.0.1]
 	#[arg(long, value_name = "IP", env = "CAIRN_PROMETHEUS_HOST")]
 	pub prometheus_host: Option<IpAddr>,
+	/// Finalised rounds of each programme whose updates and weights are kept; older ones are removed [default: 8]
+	#[arg(long, value_name = "N", env = "CAIRN_KEEP_ROUNDS")]
+	pub keep_rounds: Option<NonZeroU32>,
+	/// The most that the artifact store may take on disk; what would exceed it is not fetched [default: what the disk
+	/// has, less 256 MiB]
+	#[arg(long, value_name = "BYTES", env = "CAIRN_DISK_QUOTA")]
+	pub disk_quota: Option<u64>,
+	/// The most bytes per second that one other worker is given [default: no limit]
+	#[arg(long, value_name = "BYTES", env = "CAIRN_UPLOAD_RATE")]
+	pub upload_rate: Option<NonZeroU64>,
 }
 
 /// Collecting rewards.
@@ -464,6 +474,15 @@ pub enum ArtifactsCommand {
 	List,
 	/// Read everything in the store and check it against its hash
 	Verify,
+	/// Remove the updates, weights and states of old rounds, as a running worker does by itself
+	Gc {
+		/// Only say what would be removed
+		#[arg(long)]
+		dry_run: bool,
+		/// Finalised rounds of each programme whose files are kept [default: `keep-rounds` in worker.toml, or 8]
+		#[arg(long, value_name = "N", env = "CAIRN_KEEP_ROUNDS")]
+		keep_rounds: Option<NonZeroU32>,
+	},
 }
 
 /// Weights to measure.

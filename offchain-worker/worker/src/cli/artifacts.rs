@@ -1,15 +1,24 @@
 //! `cairn-worker artifacts`
 
 use super::{args::ArtifactsCommand, App, CliError};
-use crate::units::{hex, parse_hash};
+use crate::{
+	base::BasePath,
+	daemon::retention,
+	journal::Journal,
+	keys::Keys,
+	units::{hex, parse_hash},
+};
 use cairn_artifacts::{artifact_hash, Store, TensorFile};
 use cairn_primitives::envelope::{UpdateEnvelope, WeightsEnvelope};
 use cairn_training::TrainingConfig;
 use serde_json::json;
-use std::fs;
+use std::{fs, num::NonZeroU32};
 
-pub(super) fn run(app: &App, command: ArtifactsCommand) -> Result<(), CliError> {
+pub(super) async fn run(app: &App, command: ArtifactsCommand) -> Result<(), CliError> {
 	let base = app.base()?;
+	if let ArtifactsCommand::Gc { dry_run, keep_rounds } = command {
+		return collect(app, &base, dry_run, keep_rounds).await;
+	}
 	let store = Store::open(base.store())?;
 	match command {
 		ArtifactsCommand::Import { files } => {
@@ -69,7 +78,62 @@ pub(super) fn run(app: &App, command: ArtifactsCommand) -> Result<(), CliError> 
 				)))
 			}
 		},
+		ArtifactsCommand::Gc { .. } => unreachable!("handled above; qed"),
 	}
+}
+
+/// Removes what a running worker would remove, or says what that is.
+async fn collect(
+	app: &App,
+	base: &BasePath,
+	dry_run: bool,
+	rounds: Option<NonZeroU32>,
+) -> Result<(), CliError> {
+	// Beside a running worker, which collects by itself, journal and store could change in between.
+	let _lock = base.lock()?;
+	let rounds = rounds.or(app.settings.run.keep_rounds).unwrap_or(retention::DEFAULT_ROUNDS);
+	let journal = Journal::open(base, &Keys::load(base)?.account_id())?;
+	let store = Store::open(base.store())?;
+	let (chain, heads) = app.connect_for_command(base).await?;
+	if chain.is_syncing().await? {
+		return Err(CliError::Failed(
+			"the node is still catching up with the chain, so it is not known what is old; nothing was removed. Try again \
+			 when it has"
+				.into(),
+		));
+	}
+	let at = Some(heads.finalised_now().hash);
+	let mut programmes = Vec::new();
+	for id in chain.programmes(at).await? {
+		if let Some(info) = chain.programme(id, at).await? {
+			programmes.push((info, chain.current_round(id, at).await?));
+		}
+	}
+	let views: Vec<_> = programmes.iter().map(|(info, round)| (info, round.as_ref())).collect();
+	let read = |programme, index| chain.round(programme, index, at);
+	let keep = retention::keep(chain.genesis(), &views, journal.state(), rounds, read).await?;
+	let old = keep.old(&store)?;
+	for file in &old {
+		let value = json!({
+			"event": "artifact.old", "artifact": file.artifact, "kind": file.kind, "programme": file.programme,
+			"round": file.round, "bytes": file.bytes,
+		});
+		app.output.result(&value, retention::describe(file));
+	}
+	let bytes: u64 = old.iter().map(|file| file.bytes).sum();
+	let (count, size) = (old.len(), retention::megabytes(bytes));
+	if dry_run {
+		let value = json!({ "event": "artifacts.old", "count": count, "bytes": bytes, "keptRounds": rounds });
+		let text = format!("{count} artifacts would be removed, {size}; {rounds} finalised rounds are kept");
+		app.output.result(&value, text);
+		return Ok(());
+	}
+	let freed = retention::remove(&store, &old)?;
+	let value = json!({
+		"event": "artifacts.collected", "removed": count, "bytes": freed, "keptRounds": rounds,
+	});
+	app.output.result(&value, format!("{count} artifacts were removed, {}", retention::megabytes(freed)));
+	Ok(())
 }
 
 /// What an artifact is, by its own words.

@@ -190,7 +190,7 @@ async fn dispatch(app: &App, command: Command) -> Result<(), CliError> {
 		Command::Claim(args) => rewards::claim(app, &args).await,
 		Command::Fund(args) => rewards::fund(app, &args).await,
 		Command::Programme(command) => programme::run(app, command),
-		Command::Artifacts(command) => artifacts::run(app, command),
+		Command::Artifacts(command) => artifacts::run(app, command).await,
 		Command::Evaluate(args) => data::evaluate(app, args),
 		Command::BenchPlain(args) => data::bench_plain(app, &args),
 		Command::Simulate(args) => simulate::run(app, args).await,

@@ -5,7 +5,7 @@ use crate::{
 	base::BasePath,
 	chain::{rpc::Notice, Chain, Heads, RpcPool, RpcSettings, Submitter, TxCounts},
 	daemon::{
-		self, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Pace, Report, Withheld, HAND_OVER,
+		self, retention, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Pace, Report, Withheld, HAND_OVER,
 	},
 	journal::{Journal, SharedJournal},
 	keys::Keys,
@@ -21,6 +21,7 @@ use serde_json::json;
 use std::{
 	collections::HashSet,
 	net::{IpAddr, Ipv4Addr, SocketAddr},
+	num::NonZeroU32,
 	sync::Arc,
 	time::Duration,
 };
@@ -42,6 +43,9 @@ struct Plan {
 	seed: u64,
 	threads: usize,
 	prometheus: Option<SocketAddr>,
+	keep_rounds: NonZeroU32,
+	disk_quota: Option<u64>,
+	upload_rate: Option<u64>,
 }
 
 fn layer<T: Clone>(flags: &[T], file: &[T]) -> Vec<T> {
@@ -92,6 +96,9 @@ fn prepare(app: &App, args: &RunArgs) -> Result<Plan, CliError> {
 		seed,
 		threads: threads.map_or(cores, |n| n.get().into()),
 		prometheus,
+		keep_rounds: args.keep_rounds.or(file.keep_rounds).unwrap_or(retention::DEFAULT_ROUNDS),
+		disk_quota: args.disk_quota.or(file.disk_quota),
+		upload_rate: args.upload_rate.or(file.upload_rate).map(Into::into),
 	})
 }
 
@@ -158,7 +165,12 @@ async fn serve(
 	let withheld = Withheld::from_journal(&journal.state());
 	let policy = Arc::new(ChainPolicy::new(ledger.clone(), withheld.clone()));
 	let policy = app.embedding.policy(policy, &store);
-	let limits = Limits { shutdown_grace: Duration::from_secs(2), ..Limits::default() };
+	let limits = Limits {
+		shutdown_grace: Duration::from_secs(2),
+		disk_quota: plan.disk_quota,
+		serving_rate_per_peer: plan.upload_rate,
+		..Limits::default()
+	};
 	let config = NetworkConfig {
 		limits,
 		listen: plan.listen,
@@ -198,7 +210,9 @@ async fn serve(
 		latest: watch::Sender::new(None),
 		stalled: daemon::STALLED,
 	});
+	let collecting = tokio::spawn(retention::run(context.clone(), plan.keep_rounds, stop.clone()));
 	let outcome = daemon::run(context, stop).await;
+	collecting.abort();
 	network.shutdown().await;
 	app.output.event("worker.stopped", json!({}), "worker stopped");
 	Ok(outcome?)

@@ -21,6 +21,8 @@ pub trait Exchange: Send + Sync {
 	fn peers(&self) -> Vec<String> {
 		Vec::new()
 	}
+	/// Tells others so no longer.
+	async fn withdraw(&self, _artifact: ArtifactHash) {}
 }
 
 /// How long one attempt goes on before holders are looked up anew.
@@ -41,5 +43,9 @@ impl Exchange for NetworkExchange {
 
 	fn peers(&self) -> Vec<String> {
 		self.0.connected_peers().iter().map(ToString::to_string).collect()
+	}
+
+	async fn withdraw(&self, artifact: ArtifactHash) {
+		self.0.withdraw(artifact).await;
 	}
 }

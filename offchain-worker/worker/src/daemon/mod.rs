@@ -11,6 +11,7 @@ mod ledger;
 mod pace;
 mod policy;
 mod report;
+pub mod retention;
 #[cfg(test)]
 mod tests;
 mod trainer;
