@@ -58,7 +58,7 @@ enum Subcommands {
 		plan: bool,
 		/// Another rule than the one that is right for so many hostile workers, as without a subcommand: to see what
 		/// becomes of the model
-		#[arg(long, value_parser = rule)]
+		#[arg(long)]
 		rule: Option<AggregationRule>,
 		/// Where keys, databases, artifacts and logs go, as without a subcommand
 		#[arg(long, value_name = "DIR")]
@@ -198,7 +198,7 @@ async fn work(cli: Cli) -> Result<()> {
 			}
 			let mut builder = chaos::builder(&it).data_dir(data_dir);
 			if let Some(rule) = rule {
-				builder = builder.rule(rule);
+				builder = builder.aggregation(rule);
 			}
 			return bad_day(builder, &it).await;
 		},

@@ -346,7 +346,7 @@ fn round_that_is_stopped_leaves_the_kept_momentum_as_it_was() {
 		let mut worker = LocalTrainer::new(&config, &data, Device::Cpu).unwrap();
 		worker.round(&base, 1, 1, &mut go_on).unwrap();
 		if stop {
-			worker.round(&base, 2, 3, &mut |_, _| ControlFlow::Break(())).unwrap_err();
+			worker.round(&base, 2, 3, &mut |_, _| ControlFlow::Break(Stop::Abandon)).unwrap_err();
 		}
 		worker.round(&base, 3, 1, &mut go_on).unwrap().update
 	};

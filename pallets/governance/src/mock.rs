@@ -224,6 +224,7 @@ impl Randomness<H256, u64> for FixedRandomness {
 
 impl pallet_training::Config for Test {
 	type Randomness = FixedRandomness;
+	type BlockRandomness = FixedRandomness;
 	type Policy = Governance;
 	type MaxUpdates = ConstU32<16>;
 	type MaxBitmap = ConstU32<2>;

@@ -138,7 +138,7 @@ fn round_info(index: u32) -> RoundInfo {
 }
 
 /// The runtime's answers at one block; an error where it gives none.
-struct Mock;
+pub(super) struct Mock;
 
 impl Mock {
 	fn alive(at: H256) -> Result<(), ApiError> {

@@ -5,7 +5,8 @@ use crate::{
 	base::BasePath,
 	chain::{rpc::Notice, Chain, Heads, RpcPool, RpcSettings, Submitter, TxCounts},
 	daemon::{
-		self, retention, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Pace, Report, Withheld, HAND_OVER,
+		self, retention, ChainPolicy, Context, Ledger, LiveLedger, NetworkExchange, Pace, Report, Withheld,
+		HAND_OVER,
 	},
 	journal::{Journal, SharedJournal},
 	keys::Keys,

@@ -218,6 +218,7 @@ pub(super) async fn aggregate(task: &Task, at: &At) -> Result<(), ActionError> {
 	// First: the weights name it, and whoever finds them here may ask for it.
 	if let Some(state) = &state {
 		context.store.put_expected(&state.hash, &state.bytes)?;
+		crash::point("after the store has the state");
 	}
 	context.store.put_expected(&result, &bytes)?;
 	crash::point("after the store has the aggregate");
