@@ -151,7 +151,7 @@ fn programme_is_prepared_the_same_every_time_and_its_weights_can_be_evaluated() 
 		"trimmed-mean:1",
 	];
 	let entry = base.json(&args);
-	assert_eq!(entry["rule"]["trimmedMean"]["trim"], 1);
+	assert_eq!(entry["aggregation"]["rule"]["trimmedMean"]["trim"], 1);
 	assert_eq!(entry["pot"], 20_000_000_000_000_000u64);
 	assert_eq!(base.json(&args), entry);
 	let weights = entry["genesisWeights"].as_str().unwrap();

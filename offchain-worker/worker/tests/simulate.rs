@@ -121,8 +121,8 @@ fn interrupted_simulation_keeps_what_is_done() {
 	let results = place.results();
 	let runs = results["runs"].as_array().unwrap();
 	assert!((2..4000).contains(&runs.len()));
-	let complete = runs.iter().filter(|run| run["end"] == "completed").count();
-	// The one that was under way has the rounds it came to.
+	// A run whose model the attack broke is complete, too. The one that was under way has the rounds it came to.
+	let complete = runs.iter().filter(|run| run["end"] != "interrupted").count();
 	assert!(complete >= 2 && complete + 1 >= runs.len());
 	assert!(runs.iter().all(|run| !run["rounds"].as_array().unwrap().is_empty()));
 }
