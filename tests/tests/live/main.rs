@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod challenge;
+mod chaos;
 mod dao;
 mod main_job;
 #[path = "../support/mod.rs"]
