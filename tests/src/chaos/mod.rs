@@ -212,7 +212,7 @@ impl Driver<'_> {
 					self.open_round(round.index).await?;
 				}
 			}
-			if self.is_enough(&programme, &rounds)? {
+			if self.is_enough(&programme, &rounds, at).await? {
 				let (plan, took) = (self.plan.clone(), self.start.elapsed());
 				let (cuts, hindered) = (self.cuts.clone(), self.hindered.clone());
 				return Ok(Story { plan, end: head, programme, rounds, cuts, hindered, took });
@@ -241,7 +241,12 @@ impl Driver<'_> {
 		blocks.sum()
 	}
 
-	fn is_enough(&self, programme: &ProgrammeInfo, rounds: &[RoundInfo]) -> Result<bool> {
+	async fn is_enough(
+		&self,
+		programme: &ProgrammeInfo,
+		rounds: &[RoundInfo],
+		at: Option<&str>,
+	) -> Result<bool> {
 		let last = self.plan.faults.iter().map(|(round, _)| *round).max().unwrap_or(0);
 		let done = self.agenda.is_empty() && self.open.is_none() && self.round > last;
 		if !done || programme.finalised < self.plan.rounds {
@@ -258,7 +263,13 @@ impl Driver<'_> {
 		let caught =
 			caught.into_iter().any(|m| m.account == *liar && m.outcome == Some(MemberOutcome::Dissented));
 		let refused = checks::keep_out_the_spoiler(self.net)? > 0;
-		Ok((caught && refused) || programme.finalised >= self.plan.rounds + PATIENCE)
+		let mut paid = true;
+		for worker in plan::HONEST {
+			let account = &self.net.worker(worker).identity.account;
+			let reward = self.net.rpc().rewards(PROGRAMME, account, at).await?;
+			paid &= reward.claimable + reward.claimed > 0;
+		}
+		Ok((caught && refused && paid) || programme.finalised >= self.plan.rounds + PATIENCE)
 	}
 
 	fn settled(&self, round: &RoundInfo) {
