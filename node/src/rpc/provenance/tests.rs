@@ -858,7 +858,7 @@ async fn a_programme_reads_as_names_hex_ss58_and_decimal_strings() {
 	assert_eq!(json["state"], "open");
 	assert_eq!(json["config"], format!("0x{}", "01".repeat(32)));
 	assert_eq!(json["weightsRecord"], RECORDS - 1);
-	assert_eq!(json["rule"], json!({ "trimmedMean": { "trim": 1 } }));
+	assert_eq!(json["aggregation"]["rule"], json!({ "trimmedMean": { "trim": 1 } }));
 	assert_eq!(json["rewardPerRound"], "1000000000000000");
 	assert_eq!(json["licence"], "Apache-2.0");
 	assert_eq!(json["dataCategory"], "");
