@@ -254,49 +254,17 @@ impl Simulation {
 impl Method {
 	/// The method in the notation of `cairn-worker programme init`, so that what was tried out is what is voted on.
 	pub fn flags(&self) -> String {
-		let rule = match self.rule {
-			AggregationRule::WeightedMean => "weighted-mean".to_owned(),
-			AggregationRule::CoordinateMedian => "median".to_owned(),
-			AggregationRule::TrimmedMean { trim } => format!("trimmed-mean:{trim}"),
-			AggregationRule::Krum { hostile } => format!("krum:{hostile}"),
-			AggregationRule::MultiKrum { hostile, selected } => format!("multi-krum:{hostile}:{selected}"),
-			AggregationRule::GeometricMedian { smoothing, iterations } => {
-				format!("geometric-median:{}:{iterations}", decimal(smoothing, 6))
-			},
-			AggregationRule::CenteredClipping { radius, iterations } => {
-				format!("centered-clipping:{}:{iterations}", decimal(radius, 6))
-			},
-		};
-		let mut flags = format!("--rule {rule}");
+		let mut flags = format!("--rule {}", self.rule);
 		if let Some(size) = self.bucketing {
 			flags += &format!(" --bucketing {size}");
 		}
 		if let Some(hostile) = self.mixing {
 			flags += &format!(" --mixing {hostile}");
 		}
-		let six = |n: u32| decimal(n.into(), 6);
-		match self.optimiser {
-			ServerOptimiser::PLAIN => {},
-			ServerOptimiser::Sgd { rate } => flags += &format!(" --server-optimiser sgd:{}", six(rate)),
-			ServerOptimiser::Nesterov { rate, momentum } => {
-				flags += &format!(" --server-optimiser nesterov:{}:{}", six(rate), six(momentum));
-			},
-			ServerOptimiser::Adam { rate, beta1, beta2, epsilon } => {
-				let numbers = [six(rate), six(beta1), six(beta2), decimal(epsilon, 12)].join(":");
-				flags += &format!(" --server-optimiser adam:{numbers}");
-			},
+		if self.optimiser != ServerOptimiser::PLAIN {
+			flags += &format!(" --server-optimiser {}", self.optimiser);
 		}
 		flags
-	}
-}
-
-/// A whole number of 10^-`digits` as a decimal.
-fn decimal(value: u64, digits: u32) -> String {
-	let one = 10u64.pow(digits);
-	let fraction = format!("{:0width$}", value % one, width = digits as usize);
-	match fraction.trim_end_matches('0') {
-		"" => (value / one).to_string(),
-		fraction => format!("{}.{fraction}", value / one),
 	}
 }
 

@@ -154,7 +154,7 @@ impl Keep {
 }
 
 /// The metadata in a safetensors file's header; `None` when the file is something else.
-fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
+pub(super) fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
 	#[derive(Deserialize)]
 	struct Header {
 		#[serde(rename = "__metadata__", default)]
