@@ -22,7 +22,7 @@ export async function attestation(api, device, attesters) {
 	// What the device did, by the blocks in which it did it.
 	const seen = { before: 0, shutOut: null, attested: null };
 	for await (const { number, event } of history(api, from)) {
-		assert.ok(number < from + 500, `device ${device} did not come back: ${JSON.stringify(seen)}`);
+		assert.ok(number < from + 300, `device ${device} did not come back: ${JSON.stringify(seen)}`);
 		const { section, method, data } = event;
 		if (section === 'governance' && method === 'CharterSet') {
 			seen.shutOut = number;

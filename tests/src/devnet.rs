@@ -507,11 +507,14 @@ impl Devnet {
 		self.path().join("logs")
 	}
 
-	/// The last lines of every log, for where nobody can look into the folder afterwards.
+	/// The last lines of every log, for where nobody can look into the folder afterwards. Nodes come first: what is cut
+	/// off from the front of a long text is what is least missed.
 	pub fn log_tails(&self, lines: usize) -> String {
 		let entries = fs::read_dir(self.logs()).into_iter().flatten().flatten();
 		let mut logs: Vec<_> = entries.map(|entry| entry.path()).collect();
-		logs.sort();
+		let name = |log: &Path| log.file_name().unwrap_or_default().to_string_lossy().into_owned();
+		let is_node = |log: &Path| name(log).starts_with("validator");
+		logs.sort_by_key(|log| (!is_node(log), name(log)));
 		logs.iter().map(|log| format!("{}:\n{}\n", log.display(), tail(log, lines))).collect()
 	}
 

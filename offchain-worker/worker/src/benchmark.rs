@@ -149,6 +149,12 @@ impl Pace {
 		Self { product, sweep: started.elapsed() }
 	}
 
+	/// The faster of two takes, part by part.
+	#[must_use]
+	pub fn better(self, other: Self) -> Self {
+		Self { product: self.product.min(other.product), sweep: self.sweep.min(other.sweep) }
+	}
+
 	/// How long a run with these counts takes here.
 	pub fn of(&self, measurement: &Measurement) -> Duration {
 		let products = self.product.saturating_mul(measurement.products);

@@ -163,16 +163,33 @@ impl<'a> Judge<'a> {
 		}
 	}
 
+	/// Until when a statement must be sent to be in block `state_by`.
+	fn time_until(&self, state_by: u32) -> Duration {
+		self.block_time * state_by.saturating_sub(self.heads.best_now() + DELIVERY)
+	}
+
+	/// Takes the pace once more and keeps the better of the two: what else the machine does only ever slows it down.
+	async fn retake_pace(&mut self) -> Result<(), CliError> {
+		let threads = self.threads;
+		let now = tokio::task::spawn_blocking(move || Pace::take(threads)).await.map_err(CliError::failed)?;
+		self.pace = self.pace.better(now);
+		Ok(())
+	}
+
 	/// Runs a device's benchmark again and states what it showed. Whether this needs no further look.
 	async fn judge(
-		&self,
+		&mut self,
 		challenge: &Challenge,
 		nonce: H256,
 		measurement: Measurement,
 	) -> Result<bool, CliError> {
 		let device = challenge.device;
-		let blocks = challenge.state_by.unwrap_or(0).saturating_sub(self.heads.best_now() + DELIVERY);
-		let (left, needed) = (self.block_time * blocks, self.pace.of(&measurement));
+		let state_by = challenge.state_by.unwrap_or(0);
+		if self.pace.of(&measurement) > self.time_until(state_by) {
+			// The pace may have been taken while the machine was busy with something else.
+			self.retake_pace().await?;
+		}
+		let (left, needed) = (self.time_until(state_by), self.pace.of(&measurement));
 		if needed > left {
 			let (needed, left) = (needed.as_secs(), left.as_secs());
 			let text = format!(
