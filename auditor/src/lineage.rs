@@ -200,5 +200,8 @@ fn by(record: &Record) -> String {
 	if let Some(device) = record.record.device {
 		text.push_str(&format!(" on device {device}"));
 	}
+	if let Some(site) = record.record.site {
+		text.push_str(&format!(" of site {site}"));
+	}
 	text
 }

@@ -369,7 +369,8 @@ fn contradictions(programme: &Programme, facts: &Facts<'_>) -> Vec<String> {
 				&& record.base == Some(round.base_record)
 				&& (record.programme, record.round) == here
 				&& record.producer.is_some()
-				&& record.device.is_some(),
+				&& record.device.is_some()
+				&& record.site.is_some(),
 			format!("record {id} is not that of an update of this round"),
 		);
 	}

@@ -351,6 +351,7 @@ mod tests {
 			inputs: Some(RecordRange { first: 3, count: 4 }),
 			producer: Some([5; 32]),
 			device: Some(6),
+			site: Some(6),
 			programme: 7,
 			round: Some(8),
 			block: 9,
@@ -383,6 +384,7 @@ mod tests {
 			record_hash(1, &Record { inputs: None, ..r() }),
 			record_hash(1, &Record { producer: Some([9; 32]), ..r() }),
 			record_hash(1, &Record { device: Some(9), ..r() }),
+			record_hash(1, &Record { site: Some(9), ..r() }),
 			record_hash(1, &Record { programme: 9, ..r() }),
 			record_hash(1, &Record { round: Some(9), ..r() }),
 			record_hash(1, &Record { block: 10, ..r() }),
@@ -519,7 +521,7 @@ mod tests {
 		assert_eq!(
 			[hex::encode(hash), hex::encode(root(leaves(3)))],
 			[
-				"7a144ae15b26d8b7a1d37ac5bf96633703133726c452d8d2f4865092e1be2036",
+				"0d3cf75ce82cbbd4f54436aeb142094a3c17d1c68550a0e3f425e73fadf8f895",
 				"d652d3a23d60697f11108d91bf408d3c08cfcb55b7c8eb8d9031f5c3f42666e9"
 			]
 		);

@@ -167,6 +167,8 @@ pub struct Record<AccountId, BlockNumber> {
 	pub producer: Option<AccountId>,
 	/// The device it was produced on.
 	pub device: Option<DeviceId>,
+	/// The site where that device stood when its producer committed to the artifact. A device can move later.
+	pub site: Option<SiteId>,
 	/// The programme it belongs to.
 	pub programme: ProgrammeId,
 	/// The round it was made in. `None` for what a programme starts with.

@@ -320,8 +320,9 @@ mod tests {
 		let inputs = inputs.map(|(first, count)| RecordRange { first, count });
 		let producer = (kind == RecordKind::Update).then(|| "5W".to_string());
 		let (artifact, device) = (hash(id as u8), producer.is_some().then_some(0));
+		let (site, block) = (device, id as u32);
 		let record =
-			Record { kind, artifact, base, inputs, producer, device, programme: 0, round, block: id as u32 };
+			Record { kind, artifact, base, inputs, producer, device, site, programme: 0, round, block };
 		RecordInfo { id, record }
 	}
 

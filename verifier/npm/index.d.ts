@@ -37,6 +37,8 @@ export interface ProvenanceRecord {
 	/** SS58, prefix 42. */
 	producer: string | null;
 	device: number | null;
+	/** Where the device stood when the artifact was committed to. */
+	site: number | null;
 	programme: number;
 	round: number | null;
 	/** The block that recorded it. */

@@ -35,6 +35,7 @@ mod benchmarks {
 			.map(|n| IncludedUpdate {
 				producer: account("producer", n, 0),
 				device: n,
+				site: n,
 				artifact: hash(n.saturating_add(2)),
 			})
 			.collect();

@@ -16,7 +16,7 @@ pub mod weights;
 use alloc::{vec, vec::Vec};
 use cairn_primitives::{
 	ledger::{batch_key, batch_root, Batch, BatchId},
-	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordKind, RecordRange, RoundIndex, H256,
+	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RecordKind, RecordRange, RoundIndex, SiteId, H256,
 };
 use codec::Encode;
 use frame_support::{pallet_prelude::*, traits::ConstU32};
@@ -41,6 +41,8 @@ pub struct IncludedUpdate<AccountId> {
 	pub producer: AccountId,
 	/// On which device.
 	pub device: DeviceId,
+	/// Where the device stood.
+	pub site: SiteId,
 	/// The update.
 	pub artifact: ArtifactHash,
 }
@@ -145,6 +147,7 @@ impl<T: Config> Pallet<T> {
 			inputs: None,
 			producer: None,
 			device: None,
+			site: None,
 			programme,
 			round: None,
 			block,
@@ -169,16 +172,19 @@ impl<T: Config> Pallet<T> {
 		let block = frame_system::Pallet::<T>::block_number();
 		let range = RecordRange { first: RecordCount::<T>::get(), count: updates.len() as u32 };
 		let mut records = Vec::with_capacity(updates.len().saturating_add(1));
-		records.extend(updates.into_iter().map(|IncludedUpdate { producer, device, artifact }| Record {
-			kind: RecordKind::Update,
-			artifact,
-			base: Some(base),
-			inputs: None,
-			producer: Some(producer),
-			device: Some(device),
-			programme,
-			round: Some(round),
-			block,
+		records.extend(updates.into_iter().map(|IncludedUpdate { producer, device, site, artifact }| {
+			Record {
+				kind: RecordKind::Update,
+				artifact,
+				base: Some(base),
+				inputs: None,
+				producer: Some(producer),
+				device: Some(device),
+				site: Some(site),
+				programme,
+				round: Some(round),
+				block,
+			}
 		}));
 		records.push(Record {
 			kind: RecordKind::Weights,
@@ -187,6 +193,7 @@ impl<T: Config> Pallet<T> {
 			inputs: Some(range),
 			producer: None,
 			device: None,
+			site: None,
 			programme,
 			round: Some(round),
 			block,

@@ -11,7 +11,7 @@ fn hash(n: u64) -> H256 {
 /// `count` updates of accounts 1, 2, … whose artifacts are `tag * 10_000 + account`.
 fn updates(tag: u64, count: u64) -> Vec<IncludedUpdate<u64>> {
 	(1..=count)
-		.map(|n| IncludedUpdate { producer: n, device: n as u32, artifact: hash(tag * 10_000 + n) })
+		.map(|n| IncludedUpdate { producer: n, device: n as u32, site: 3, artifact: hash(tag * 10_000 + n) })
 		.collect()
 }
 

@@ -180,7 +180,12 @@ impl<T: Config> Pallet<T> {
 			.collect();
 		let updates = included
 			.iter()
-			.map(|c| IncludedUpdate { producer: c.producer.clone(), device: c.device, artifact: c.artifact })
+			.map(|c| IncludedUpdate {
+				producer: c.producer.clone(),
+				device: c.device,
+				site: c.site,
+				artifact: c.artifact,
+			})
 			.collect();
 		let records = pallet_provenance::Pallet::<T>::record_round(
 			programme,

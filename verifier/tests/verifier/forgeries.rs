@@ -160,6 +160,7 @@ fn record_that_is_changed_is_refused() {
 	assert_eq!(with(&|p| p.record.artifact = H256::zero()), expected);
 	assert_eq!(with(&|p| p.record.producer = None), expected);
 	assert_eq!(with(&|p| p.record.device = Some(0)), expected);
+	assert_eq!(with(&|p| p.record.site = None), expected);
 	assert_eq!(with(&|p| p.record.kind = RecordKind::Weights), expected);
 	assert_eq!(with(&|p| p.record.base = Some(0)), expected);
 	assert_eq!(with(&|p| p.record.round = None), expected);

@@ -36,6 +36,7 @@ fn finalised_round_links_base_updates_and_next_weights() {
 			inputs: None,
 			producer: None,
 			device: None,
+			site: None,
 			programme: 0,
 			round: Some(0),
 			block: System::block_number(),
@@ -45,6 +46,7 @@ fn finalised_round_links_base_updates_and_next_weights() {
 				artifact: hash(1_000 + u64::from(n)),
 				producer: Some(acc(n)),
 				device: Hardware::active_device(&acc(n)),
+				site: Hardware::active_device_at(&acc(n)).map(|(_, site)| site),
 				..common.clone()
 			})
 			.into();

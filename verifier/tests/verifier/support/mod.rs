@@ -194,6 +194,7 @@ impl Chain {
 				inputs,
 				producer: (kind == RecordKind::Update).then_some(Account([id as u8; 32])),
 				device: (kind == RecordKind::Update).then_some(id as u32),
+				site: (kind == RecordKind::Update).then_some(id as u32 / 2),
 				programme: 0,
 				round: round.checked_sub(1).map(|round| round as u32),
 				block,
