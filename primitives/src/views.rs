@@ -60,6 +60,31 @@ pub enum Phase {
 	Failed,
 }
 
+/// What has become of a round, coarsely.
+#[derive(
+	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub enum RoundState {
+	/// It is in one of the phases before the last.
+	Running,
+	/// It left weights.
+	Finalised,
+	/// It left nothing.
+	Failed,
+}
+
+impl Phase {
+	/// What has become of a round in this phase.
+	pub const fn state(self) -> RoundState {
+		match self {
+			Self::Finalised => RoundState::Finalised,
+			Self::Failed => RoundState::Failed,
+			_ => RoundState::Running,
+		}
+	}
+}
+
 /// Why a round failed.
 #[derive(
 	Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
@@ -352,6 +377,47 @@ pub struct LineagePage<AccountId, BlockNumber> {
 	pub records: Vec<RecordInfo<AccountId, BlockNumber>>,
 	/// Where the next page starts; `None` at the end.
 	pub next: Option<RecordId>,
+}
+
+/// A page of records in the order of the ledger, oldest first.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct RecordsFrom<AccountId, BlockNumber> {
+	/// The records, oldest first.
+	pub records: Vec<RecordInfo<AccountId, BlockNumber>>,
+	/// Where the next page starts; `None` at the end.
+	pub next: Option<RecordId>,
+}
+
+/// A page of a programme's rounds.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct RoundPage<AccountId, BlockNumber> {
+	/// The rounds, newest first.
+	pub rounds: Vec<RoundInfo<AccountId, BlockNumber>>,
+	/// Where the next page starts; `None` at the end. A page can be short, or even empty, and have a next one: the
+	/// rounds that one call looks at are limited too.
+	pub next: Option<RoundIndex>,
+}
+
+/// A site, as the registry has it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+#[cfg_attr(feature = "serde", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub struct SiteInfo<AccountId> {
+	/// Its number.
+	pub id: crate::SiteId,
+	/// Who keeps it.
+	pub owner: AccountId,
+	/// What it is called, UTF-8.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::utf8"))]
+	pub name: Vec<u8>,
+	/// Where it stands, UTF-8.
+	#[cfg_attr(feature = "serde", serde(with = "crate::text::utf8"))]
+	pub region: Vec<u8>,
+	/// What powers it.
+	pub energy: crate::EnergySource,
+	/// How many of its devices are not retired.
+	pub devices: u32,
 }
 
 /// What an account earned in a programme.

@@ -3,7 +3,7 @@
 use crate::*;
 use cairn_primitives::{
 	ledger::{Batch, BatchId},
-	views, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex,
+	views, ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex, SiteId,
 };
 use frame_support::{
 	genesis_builder_helper::{build_state, get_preset},
@@ -251,6 +251,15 @@ impl_runtime_apis! {
 			Training::round_info(programme, index)
 		}
 
+		fn rounds(
+			programme: ProgrammeId,
+			state: Option<views::RoundState>,
+			from: Option<RoundIndex>,
+			limit: u32,
+		) -> Option<views::RoundPage<AccountId, BlockNumber>> {
+			Training::rounds(programme, state, from, limit)
+		}
+
 		fn aggregators() -> Vec<AccountId> {
 			Training::aggregators()
 		}
@@ -279,6 +288,11 @@ impl_runtime_apis! {
 
 		fn batch(batch: BatchId) -> Option<Batch<BlockNumber>> {
 			pallet_provenance::Batches::<Runtime>::get(batch)
+		}
+
+		fn batches(batches: Vec<BatchId>) -> Vec<Option<Batch<BlockNumber>>> {
+			let asked = batches.into_iter().take(views::MAX_PAGE as usize);
+			asked.map(pallet_provenance::Batches::<Runtime>::get).collect()
 		}
 
 		fn batch_of(record: RecordId) -> Option<(BatchId, Batch<BlockNumber>)> {
@@ -351,6 +365,10 @@ impl_runtime_apis! {
 	}
 
 	impl cairn_runtime_api::HardwareApi<Block, AccountId> for Runtime {
+		fn site(site: SiteId) -> Option<views::SiteInfo<AccountId>> {
+			Hardware::site_info(site)
+		}
+
 		fn device(device: DeviceId) -> Option<views::DeviceInfo<AccountId>> {
 			Hardware::device_info(device)
 		}

@@ -1,17 +1,17 @@
-//! Which records there are of an artifact, a device or an account.
+//! Which records there are of an artifact, a device, a site, an account or a programme.
 //!
 //! Entries are in the node's offchain database, apart from what the runtime writes there. They are added batch by batch
 //! in the order of the ledger and never change, so that adding a batch again, after a crash in the middle of it, ends
 //! where adding it once does. How far the index has come is written last.
 
 use super::{Batch, Record};
-use cairn_primitives::{ledger::BatchId, ArtifactHash, DeviceId, RecordId};
+use cairn_primitives::{ledger::BatchId, ArtifactHash, DeviceId, ProgrammeId, RecordId, RecordKind, SiteId};
 use codec::{Decode, DecodeAll, Encode};
 use sp_core::{crypto::AccountId32, offchain::OffchainStorage};
 use std::collections::BTreeMap;
 
 /// What all keys begin with. The number is that of the layout: another layout is another index.
-const PREFIX: &[u8] = b"cairn/index/1/";
+const PREFIX: &[u8] = b"cairn/index/2/";
 
 /// How many record numbers one entry of a list holds: 2 KiB.
 const PAGE: u64 = 256;
@@ -38,6 +38,12 @@ pub enum Owner<'a> {
 	Device(DeviceId),
 	/// Those made by an account.
 	Account(&'a AccountId32),
+	/// Those made at a site.
+	Site(SiteId),
+	/// The weights of a programme: the last record of each of its batches.
+	Weights(ProgrammeId),
+	/// The first record of every batch, in the place of the batch's number.
+	Batches,
 }
 
 /// The index in a node's database.
@@ -68,16 +74,8 @@ impl<S: OffchainStorage> Index<S> {
 	/// The numbers of an owner's records below `end`, newest first, at most `count`; and that of the one after them.
 	pub fn page(&self, owner: Owner, end: RecordId, count: u32) -> (Vec<RecordId>, Option<RecordId>) {
 		let mut list = List::open(self, owner);
-		let (mut low, mut high) = (0, list.length);
-		while low < high {
-			let middle = low.saturating_add(high) / 2;
-			match list.get(middle) {
-				Some(id) if id < end => low = middle.saturating_add(1),
-				_ => high = middle,
-			}
-		}
 		let mut ids = Vec::new();
-		for place in (0..low).rev() {
+		for place in (0..list.place(end)).rev() {
 			let Some(id) = list.get(place) else { break };
 			if ids.len() as u64 == u64::from(count) {
 				return (ids, Some(id));
@@ -85,6 +83,20 @@ impl<S: OffchainStorage> Index<S> {
 			ids.push(id);
 		}
 		(ids, None)
+	}
+
+	/// The first record number of an owner's that is `start` or greater.
+	pub fn first_from(&self, owner: Owner, start: RecordId) -> Option<RecordId> {
+		let mut list = List::open(self, owner);
+		let place = list.place(start);
+		list.get(place)
+	}
+
+	/// The batches that records are in, as far as they are indexed: for each record, in the order given.
+	pub fn batches_of(&self, records: &[RecordId]) -> Vec<Option<BatchId>> {
+		let mut firsts = List::open(self, Owner::Batches);
+		let batch_of = |id: &RecordId| firsts.place(id.saturating_add(1)).checked_sub(1);
+		records.iter().map(batch_of).collect()
 	}
 
 	/// Adds the next batch, with its records or without those that cannot be read.
@@ -95,11 +107,17 @@ impl<S: OffchainStorage> Index<S> {
 			if self.get::<RecordId>(&artifact).is_none_or(|first| first > number) {
 				self.set(&artifact, &number);
 			}
-			let owners = [record.device.map(Owner::Device), record.producer.as_ref().map(Owner::Account)];
+			let owners = [
+				record.device.map(Owner::Device),
+				record.producer.as_ref().map(Owner::Account),
+				record.site.map(Owner::Site),
+				(record.kind == RecordKind::Weights).then_some(Owner::Weights(record.programme)),
+			];
 			for owner in owners.into_iter().flatten() {
 				lists.entry(owner).or_default().push(number);
 			}
 		}
+		lists.insert(Owner::Batches, vec![batch.first]);
 		for (owner, numbers) in lists {
 			self.extend(owner, &numbers);
 		}
@@ -161,7 +179,23 @@ impl<'a, S: OffchainStorage> List<'a, S> {
 		self.index.get(&Key::Page(self.owner, page)).unwrap_or_default()
 	}
 
+	/// How many of its numbers are below `end`.
+	fn place(&mut self, end: RecordId) -> u64 {
+		let (mut low, mut high) = (0, self.length);
+		while low < high {
+			let middle = low.saturating_add(high) / 2;
+			match self.get(middle) {
+				Some(id) if id < end => low = middle.saturating_add(1),
+				_ => high = middle,
+			}
+		}
+		low
+	}
+
 	fn get(&mut self, place: u64) -> Option<RecordId> {
+		if place >= self.length {
+			return None;
+		}
 		let wanted = place / PAGE;
 		if self.page.as_ref().is_none_or(|(page, _)| *page != wanted) {
 			self.page = Some((wanted, self.load(wanted)));
@@ -175,7 +209,7 @@ mod tests {
 	#![allow(clippy::unwrap_used)]
 
 	use super::*;
-	use cairn_primitives::{RecordKind, H256};
+	use cairn_primitives::H256;
 	use sp_core::offchain::testing::TestPersistentOffchainDB;
 
 	fn index() -> Index<TestPersistentOffchainDB> {
@@ -196,6 +230,7 @@ mod tests {
 				inputs: None,
 				producer: Some(account((n % devices) as u8)),
 				device: Some(n % devices),
+				site: Some(n % devices / 2),
 				programme: 7,
 				round: Some(round),
 				block: 1,
@@ -216,7 +251,9 @@ mod tests {
 		assert_eq!(index.artifact(&H256::zero()), None);
 		assert_eq!(index.page(Owner::Device(1), 100, 100), (vec![15, 13, 11], None));
 		assert_eq!(index.page(Owner::Account(&account(0)), 100, 100), (vec![14, 12, 10], None));
+		assert_eq!(index.page(Owner::Site(0), 100, 3), (vec![15, 14, 13], Some(12)));
 		assert_eq!(index.page(Owner::Device(9), 100, 100), (vec![], None));
+		assert_eq!(index.page(Owner::Site(9), 100, 100), (vec![], None));
 	}
 
 	#[test]
@@ -253,6 +290,39 @@ mod tests {
 		// An end between two records.
 		assert_eq!(index.page(Owner::Device(0), 35, 1), (vec![30], Some(29)));
 		assert_eq!(index.page(Owner::Device(0), 0, 1), (vec![], None));
+	}
+
+	#[test]
+	fn weights_of_a_programme_are_found_from_any_record_on() {
+		let mut index = index();
+		for round in 0..3 {
+			let (batch, mut records) = batch(round, u64::from(round) * 10, 4, 1);
+			records.push(Record {
+				kind: RecordKind::Weights,
+				device: None,
+				site: None,
+				..records[0].clone()
+			});
+			index.add(round.into(), &Batch { count: 5, ..batch }, Some(&records));
+		}
+		let from = |start| index.first_from(Owner::Weights(7), start);
+		assert_eq!([0, 4, 5, 14, 15, 24].map(from), [4, 4, 14, 14, 24, 24].map(Some));
+		assert_eq!(from(25), None);
+		assert_eq!(index.first_from(Owner::Weights(8), 0), None);
+	}
+
+	#[test]
+	fn batch_of_a_record_is_found_over_many_pages() {
+		let mut index = index();
+		assert_eq!(index.batches_of(&[0]), [None]);
+		for id in 0..600u64 {
+			let (batch, records) = batch(id as u32, id * 3, 3, 1);
+			// Also those whose records are not there.
+			index.add(id, &batch, (id % 7 != 0).then_some(&records[..]));
+		}
+		let records: Vec<_> = (0..1_800).rev().collect();
+		let expected: Vec<_> = records.iter().map(|record| Some(record / 3)).collect();
+		assert_eq!(index.batches_of(&records), expected);
 	}
 
 	#[test]

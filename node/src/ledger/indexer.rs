@@ -10,11 +10,15 @@ use sp_blockchain::HeaderBackend;
 use sp_core::{crypto::AccountId32, offchain::OffchainStorage, H256};
 use sp_runtime::traits::Block as BlockT;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Indexes what is final, now and as finality moves on, until the node stops. It works in the foreground of its thread
-/// while it catches up, so it belongs on a blocking one.
-pub async fn follow<Client, Block, S>(client: Arc<Client>, mut ledger: Ledger<S>)
-where
+/// while it catches up, so it belongs on a blocking one. Says in `indexed` which finalised block it has come to.
+pub async fn follow<Client, Block, S>(
+	client: Arc<Client>,
+	mut ledger: Ledger<S>,
+	indexed: watch::Sender<H256>,
+) where
 	Block: BlockT<Hash = H256>,
 	Client: BlockchainEvents<Block> + HeaderBackend<Block> + ProvideRuntimeApi<Block>,
 	Client::Api: ProvenanceApi<Block, AccountId32, BlockNumber>,
@@ -33,6 +37,7 @@ where
 				failure.error
 			);
 		}
+		indexed.send_replace(block);
 	};
 	step(&mut ledger, client.info().finalized_hash);
 	while let Some(notification) = finality.next().await {

@@ -6,6 +6,8 @@ use std::convert::Infallible;
 
 /// The device of every update.
 pub const DEVICE: u32 = 3;
+/// And where it stands.
+pub const SITE: u32 = 5;
 
 /// The account of every update: Alice's.
 pub fn producer() -> AccountId32 {
@@ -37,6 +39,7 @@ impl MockLedger {
 			inputs: None,
 			producer: None,
 			device: None,
+			site: None,
 			programme: 0,
 			round: None,
 			block: 0,
@@ -57,6 +60,7 @@ impl MockLedger {
 				.map(|id| Record {
 					producer: Some(producer()),
 					device: Some(DEVICE),
+					site: Some(SITE),
 					..record(RecordKind::Update, id, None)
 				})
 				.collect();
@@ -126,6 +130,10 @@ impl LedgerState for MockState<'_> {
 
 	fn batch(&self, id: BatchId) -> Result<Option<Batch>, Infallible> {
 		Ok(self.batches.get(id as usize).cloned())
+	}
+
+	fn batches(&self, ids: Vec<BatchId>) -> Result<Vec<Option<Batch>>, Infallible> {
+		ids.into_iter().map(|id| self.batch(id)).collect()
 	}
 
 	fn batch_of(&self, record: RecordId) -> Result<Option<(BatchId, Batch)>, Infallible> {

@@ -1,10 +1,11 @@
 //! The provenance ledger as a node keeps it: the records of rounds, which are not in state but in the offchain index,
-//! and an index over them by artifact, device and account.
+//! and an index over them by artifact, device, site, account and programme.
 //!
 //! Nothing read from disk is believed: the records of a batch are those whose tree has the root that state names, and
 //! where the index says that an artifact is, its record must be. What the index lacks or has wrong is an error and never
 //! a wrong answer.
 
+mod checked;
 mod index;
 mod indexer;
 #[cfg(test)]
@@ -21,9 +22,12 @@ pub use state::{ApiFailure, LedgerState, StateAt};
 
 use cairn_primitives::{
 	ledger::{self, BatchId, RecordProof},
-	views::{LineagePage as LineagePageOf, RecordInfo as RecordInfoOf},
-	ArtifactHash, RecordId, RecordKind, RecordRange,
+	views::{
+		LineagePage as LineagePageOf, RecordInfo as RecordInfoOf, RecordsFrom as RecordsFromOf, MAX_PAGE,
+	},
+	ArtifactHash, ProgrammeId, RecordId, RecordKind, RecordRange,
 };
+use checked::Checked;
 use codec::DecodeAll;
 use index::Index;
 use sp_core::{
@@ -31,6 +35,7 @@ use sp_core::{
 	offchain::{OffchainStorage, STORAGE_PREFIX},
 	H256,
 };
+use std::sync::Arc;
 
 /// A block's number.
 pub type BlockNumber = u32;
@@ -42,6 +47,9 @@ pub type Batch = ledger::Batch<BlockNumber>;
 pub type RecordInfo = RecordInfoOf<AccountId32, BlockNumber>;
 /// A page of records: of a lineage, or of a device's or account's.
 pub type RecordPage = LineagePageOf<AccountId32, BlockNumber>;
+
+/// A page of records in the order of the ledger.
+pub type RecordsFrom = RecordsFromOf<AccountId32, BlockNumber>;
 
 /// How many of the newest batches are searched for an artifact that is not in the index. The index follows finality, so
 /// these are the few that are not final yet.
@@ -97,12 +105,13 @@ impl<E> From<E> for ReadError<E> {
 pub struct Ledger<S> {
 	storage: S,
 	index: Index<S>,
+	checked: Checked,
 }
 
 impl<S: OffchainStorage> Ledger<S> {
 	/// The ledger in this database.
 	pub fn new(storage: S) -> Self {
-		Self { index: Index::new(storage.clone()), storage }
+		Self { index: Index::new(storage.clone()), storage, checked: Checked::default() }
 	}
 
 	/// The records of a batch, checked against its root.
@@ -111,8 +120,11 @@ impl<S: OffchainStorage> Ledger<S> {
 		state: &T,
 		id: BatchId,
 		batch: &Batch,
-	) -> Result<Vec<Record>, ReadError<T::Error>> {
+	) -> Result<Arc<[Record]>, ReadError<T::Error>> {
 		let Batch { root, block: number, .. } = *batch;
+		if let Some(records) = self.checked.get(batch) {
+			return Ok(records);
+		}
 		let missing = || ReadError::Missing { batch: id, root, number };
 		let damaged = || ReadError::Damaged { batch: id, root, number };
 		let records = if batch.round.is_none() {
@@ -121,11 +133,10 @@ impl<S: OffchainStorage> Ledger<S> {
 			let bytes = self.storage.get(STORAGE_PREFIX, &ledger::batch_key(&root)).ok_or_else(missing)?;
 			Vec::decode_all(&mut &bytes[..]).map_err(|_| damaged())?
 		};
-		if batch.holds(&records) {
-			Ok(records)
-		} else {
-			Err(damaged())
+		if !batch.holds(&records) {
+			return Err(damaged());
 		}
+		Ok(self.checked.keep(batch, records))
 	}
 
 	/// A record by its number; `None` when the state has no such record.
@@ -170,14 +181,16 @@ impl<S: OffchainStorage> Ledger<S> {
 			}
 		}
 		// It may be among those that the index could not read.
-		match self.index.gap() {
-			Some(gap) if gap < count => match state.batch(gap)? {
-				Some(Batch { root, block: number, .. }) => {
-					Err(ReadError::Missing { batch: gap, root, number })
-				},
-				None => Ok(None),
-			},
-			_ => Ok(None),
+		self.ensure_complete(state).map(|()| None)
+	}
+
+	/// Refuses to go on when there are batches that the index could not read: what it has of anything may be a part.
+	fn ensure_complete<T: LedgerState>(&self, state: &T) -> Result<(), ReadError<T::Error>> {
+		let Some(gap) = self.index.gap() else { return Ok(()) };
+		match state.batch(gap)? {
+			Some(Batch { root, block: number, .. }) => Err(ReadError::Missing { batch: gap, root, number }),
+			// Finalised, but after the block whose state is asked.
+			None => Ok(()),
 		}
 	}
 
@@ -211,8 +224,83 @@ impl<S: OffchainStorage> Ledger<S> {
 		Ok(Some(RecordPage { records, next }))
 	}
 
-	/// A page of what a device or an account made, newest first: at most `count` records, from record `from` or the one
-	/// before it. What is not final is not among them.
+	/// A page of what record `of` became, oldest first: at most `limit` records from record `start` on. What is not final
+	/// is not among them. `None` when there is no record `of`.
+	///
+	/// An update and a configuration become the weights that end their batch, and weights become all that was trained
+	/// from them: every record of every later batch of their programme, because each of its rounds starts from what the
+	/// one before it left.
+	pub fn descendants<T: LedgerState>(
+		&self,
+		state: &T,
+		of: RecordId,
+		start: Option<RecordId>,
+		limit: u32,
+	) -> Result<Option<RecordsFrom>, ReadError<T::Error>> {
+		let mut reader = Reader::new(self, state);
+		let Some(origin) = reader.record(of)?.cloned() else { return Ok(None) };
+		// What the block does not know yet is not there for whoever asks at it.
+		let end = state.record_count()?;
+		self.ensure_complete(state)?;
+		let owner = Owner::Weights(origin.programme);
+		let own = (origin.kind != RecordKind::Weights).then(|| self.index.first_from(owner, of)).flatten();
+		let mut records = Vec::new();
+		let mut from = start.unwrap_or(0).max(of.saturating_add(1));
+		while let Some(weights) = self.index.first_from(owner, from).filter(|weights| *weights < end) {
+			let Some((_, batch)) = state.batch_of(weights)? else { break };
+			// Beside an update there are others of its round, which are none of its descendants.
+			from = if own == Some(weights) { weights } else { from.max(batch.first) };
+			for id in from..=weights {
+				if records.len() >= limit.max(1) as usize {
+					return Ok(Some(RecordsFrom { records, next: Some(id) }));
+				}
+				let Some(record) = reader.record(id)?.cloned() else { break };
+				if record.programme != origin.programme
+					|| (id == weights) != (record.kind == RecordKind::Weights)
+				{
+					return Err(ReadError::Misleading { artifact: origin.artifact, record: id });
+				}
+				records.push(RecordInfo { id, record });
+			}
+			from = weights.saturating_add(1);
+		}
+		Ok(Some(RecordsFrom { records, next: None }))
+	}
+
+	/// Records in the order of the ledger, from record `start` on: at most `limit`, whole batches read at a time. Of
+	/// `programme` alone when one is given. The number is that of the record after the last one looked at, which is `start`
+	/// at the end of the ledger only: how many batches one call looks at is limited, too.
+	pub fn records_from<T: LedgerState>(
+		&self,
+		state: &T,
+		start: RecordId,
+		programme: Option<ProgrammeId>,
+		limit: u32,
+	) -> Result<(Vec<RecordInfo>, RecordId), ReadError<T::Error>> {
+		let count = state.record_count()?;
+		let mut records = Vec::new();
+		let mut next = start;
+		for _ in 0..UNINDEXED {
+			if next >= count || records.len() >= limit as usize {
+				break;
+			}
+			let Some((id, batch)) = state.batch_of(next)? else { break };
+			let end = batch.first.saturating_add(batch.count.into());
+			if programme.is_none_or(|programme| programme == batch.programme) {
+				let room = (limit as usize).saturating_sub(records.len());
+				let listed = self.records(state, id, &batch)?;
+				let listed = (batch.first..).zip(&*listed).filter(|(id, _)| *id >= next).take(room);
+				records.extend(listed.map(|(id, record)| RecordInfo { id, record: record.clone() }));
+				next = records.last().map_or(end, |last| last.id.saturating_add(1));
+			} else {
+				next = end;
+			}
+		}
+		Ok((records, next))
+	}
+
+	/// A page of what a device or an account made, or was made at a site, newest first: at most `count` records, from
+	/// record `from` or the one before it. What is not final is not among them.
 	pub fn records_of<T: LedgerState>(
 		&self,
 		state: &T,
@@ -222,12 +310,31 @@ impl<S: OffchainStorage> Ledger<S> {
 	) -> Result<RecordPage, ReadError<T::Error>> {
 		// What the block does not know yet is not there for whoever asks at it.
 		let end = state.record_count()?.min(from.map_or(RecordId::MAX, |from| from.saturating_add(1)));
+		self.ensure_complete(state)?;
 		let (ids, next) = self.index.page(owner, end, count);
-		let mut reader = Reader::new(self, state);
 		let mut records = Vec::with_capacity(ids.len());
-		for id in ids {
-			if let Some(record) = reader.record(id)? {
-				records.push(RecordInfo { id, record: record.clone() });
+		// In the state's own words, but all of a page asked at once: they may be in as many batches as there are records.
+		for ids in ids.chunks(MAX_PAGE as usize) {
+			let places = self.index.batches_of(ids);
+			let mut wanted: Vec<_> = places.iter().flatten().copied().collect();
+			wanted.dedup();
+			let mut batches = state.batches(wanted.clone())?.into_iter().zip(&wanted);
+			let mut current: Option<(BatchId, Batch, Arc<[Record]>)> = None;
+			for (id, place) in ids.iter().zip(places) {
+				if place.is_some() && current.as_ref().map(|(number, ..)| *number) != place {
+					current = match batches.next() {
+						Some((Some(batch), number)) => {
+							let records = self.records(state, *number, &batch)?;
+							Some((*number, batch, records))
+						},
+						_ => None,
+					};
+				}
+				let found =
+					current.as_ref().and_then(|(_, batch, records)| records.get(batch.place(*id)? as usize));
+				if let Some(record) = found {
+					records.push(RecordInfo { id: *id, record: record.clone() });
+				}
 			}
 		}
 		Ok(RecordPage { records, next })
@@ -258,7 +365,7 @@ impl<S: OffchainStorage> Ledger<S> {
 struct Reader<'a, S, T> {
 	ledger: &'a Ledger<S>,
 	state: &'a T,
-	batch: Option<(Batch, Vec<Record>)>,
+	batch: Option<(Batch, Arc<[Record]>)>,
 }
 
 impl<'a, S: OffchainStorage, T: LedgerState> Reader<'a, S, T> {

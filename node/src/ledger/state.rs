@@ -19,6 +19,8 @@ pub trait LedgerState {
 	fn batch_count(&self) -> Result<BatchId, Self::Error>;
 	/// A batch.
 	fn batch(&self, id: BatchId) -> Result<Option<Batch>, Self::Error>;
+	/// Batches by number, at most a page of them.
+	fn batches(&self, ids: Vec<BatchId>) -> Result<Vec<Option<Batch>>, Self::Error>;
 	/// The batch that a record is in.
 	fn batch_of(&self, record: RecordId) -> Result<Option<(BatchId, Batch)>, Self::Error>;
 	/// The roots of all batches of the block that appended `id`, and the number of the first.
@@ -73,6 +75,10 @@ where
 
 	fn batch(&self, id: BatchId) -> Result<Option<Batch>, ApiFailure> {
 		named("ProvenanceApi_batch", self.api.batch(self.block, id))
+	}
+
+	fn batches(&self, ids: Vec<BatchId>) -> Result<Vec<Option<Batch>>, ApiFailure> {
+		named("ProvenanceApi_batches", self.api.batches(self.block, ids))
 	}
 
 	fn batch_of(&self, record: RecordId) -> Result<Option<(BatchId, Batch)>, ApiFailure> {

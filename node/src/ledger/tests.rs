@@ -87,7 +87,7 @@ fn records_of_a_device_and_of_an_account_are_its_updates_newest_first() {
 		.filter(|id| mock.records[*id as usize].kind == RecordKind::Update)
 		.collect();
 	let account = producer();
-	for owner in [Owner::Device(DEVICE), Owner::Account(&account)] {
+	for owner in [Owner::Device(DEVICE), Owner::Account(&account), Owner::Site(SITE)] {
 		let page = ledger.records_of(&mock.best(), owner, None, 1_000).unwrap();
 		assert_eq!(page.records.iter().map(|r| r.id).collect::<Vec<_>>(), updates);
 		let page = ledger.records_of(&mock.best(), owner, Some(updates[3]), 2).unwrap();
@@ -99,6 +99,68 @@ fn records_of_a_device_and_of_an_account_are_its_updates_newest_first() {
 	}
 	let page = ledger.records_of(&mock.best(), Owner::Device(99), None, 10).unwrap();
 	assert_eq!((page.records.len(), page.next), (0, None));
+}
+
+#[test]
+fn descendants_in_pages_of_any_size_are_what_lineage_leads_back_from() {
+	let (mock, ledger, _) = node(21);
+	let state = mock.best();
+	let count = mock.records.len() as u64;
+	for of in 0..count {
+		let mut expected = Vec::new();
+		for id in of + 1..count {
+			let lineage = ledger.lineage(&state, id, 1_000).unwrap().unwrap();
+			// A walk from an update passes the updates beside it, which it did not come from; and nothing names the
+			// configuration, which all that a programme makes comes from.
+			let beside = mock.records[of as usize].round.is_some()
+				&& mock.records[of as usize].round == mock.records[id as usize].round
+				&& mock.records[id as usize].kind == RecordKind::Update;
+			if of == 0 || (!beside && lineage.records.iter().any(|r| r.id == of)) {
+				expected.push(id);
+			}
+		}
+		for size in [1, 4, 100] {
+			let (mut read, mut from) = (Vec::new(), None);
+			loop {
+				let page = ledger.descendants(&state, of, from, size).unwrap().unwrap();
+				assert!(page.records.len() <= size as usize);
+				assert!(page.records.iter().all(|r| r.record == mock.records[r.id as usize]));
+				read.extend(page.records.iter().map(|r| r.id));
+				from = page.next;
+				if from.is_none() {
+					break;
+				}
+			}
+			assert_eq!(read, expected, "of {of} in pages of {size}");
+		}
+	}
+	assert_eq!(ledger.descendants(&state, count, None, 1).unwrap(), None);
+	// An older block knows only its own: the start and one round.
+	let page = ledger.descendants(&mock.at(2), 1, None, 100).unwrap().unwrap();
+	assert_eq!(page.records.last().map(|r| r.id), Some(7));
+}
+
+#[test]
+fn records_from_any_number_on_are_read_in_pages_to_the_end() {
+	let (mock, ledger, _) = node(0);
+	let state = mock.best();
+	let count = mock.records.len() as u64;
+	for (start, size) in [(0, 1), (0, 100), (5, 4), (count - 1, 10), (count, 10), (count + 5, 10)] {
+		let (mut read, mut next) = (Vec::new(), start);
+		loop {
+			let (records, after) = ledger.records_from(&state, next, Some(0), size).unwrap();
+			assert!(records.len() <= size as usize);
+			assert!(records.iter().all(|r| r.record == mock.records[r.id as usize]));
+			read.extend(records.iter().map(|r| r.id));
+			if after == next {
+				break;
+			}
+			next = after;
+		}
+		assert_eq!(read, (start..count).collect::<Vec<_>>());
+	}
+	// Of another programme there is nothing, and that is known in one go here.
+	assert_eq!(ledger.records_from(&state, 3, Some(9), 10).unwrap(), (vec![], count));
 }
 
 #[test]
@@ -122,10 +184,13 @@ fn damaged_records_are_an_error_wherever_they_are_read() {
 		|bytes| *bytes = codec::Encode::encode(&Vec::<Record>::new()),
 	];
 	for change in changes {
-		let (mock, ledger, mut db) = node(21);
+		let (mock, before, mut db) = node(21);
 		damage(&mock, &mut db, 5, change);
 		let state = mock.best();
 		let id = mock.batches[5].first;
+		// What was read and checked while it was whole is served as it was. A node that starts again reads anew.
+		assert!(before.record(&state, id).unwrap().is_some());
+		let ledger = Ledger::new(db);
 		assert_eq!(ledger.record(&state, id), Err(damaged(&mock, 5)));
 		assert_eq!(ledger.prove(&state, id), Err(damaged(&mock, 5)));
 		assert_eq!(ledger.record_of(&state, &artifact(id)), Err(damaged(&mock, 5)));

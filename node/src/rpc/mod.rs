@@ -17,6 +17,7 @@ use sc_service::ChainSpec;
 use sp_core::traits::SpawnNamed;
 use sp_keystore::KeystorePtr;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What the methods need of the node.
 pub struct Deps {
@@ -38,6 +39,8 @@ pub struct Deps {
 	pub offchain: FullOffchain,
 	/// The provenance ledger in it.
 	pub ledger: Ledger<FullOffchain>,
+	/// The newest finalised block that its index has followed.
+	pub indexed: watch::Receiver<Hash>,
 	/// Makes proofs about it.
 	pub prover: Prover,
 }
@@ -62,14 +65,27 @@ pub fn create(
 ) -> Result<RpcModule<()>, Box<dyn std::error::Error + Send + Sync>> {
 	use mmr_rpc::{Mmr, MmrApiServer};
 	use pallet_transaction_payment_rpc::{TransactionPayment, TransactionPaymentApiServer};
-	use provenance::{ProofApiServer, Proofs, Provenance, ProvenanceApiServer};
+	use provenance::{
+		NewRecords, NewRecordsApiServer, ProofApiServer, Proofs, Provenance, ProvenanceApiServer,
+	};
 	use sc_consensus_babe_rpc::{Babe, BabeApiServer};
 	use sc_consensus_grandpa_rpc::{Grandpa as GrandpaRpc, GrandpaApiServer};
 	use sc_sync_state_rpc::{SyncState, SyncStateApiServer};
 	use substrate_frame_rpc_system::{System, SystemApiServer};
 
-	let Deps { client, pool, select_chain, chain_spec, keystore, babe, grandpa, offchain, ledger, prover } =
-		deps;
+	let Deps {
+		client,
+		pool,
+		select_chain,
+		chain_spec,
+		keystore,
+		babe,
+		grandpa,
+		offchain,
+		ledger,
+		indexed,
+		prover,
+	} = deps;
 	let mut module = RpcModule::new(());
 	module.merge(System::new(client.clone(), pool).into_rpc())?;
 	module.merge(TransactionPayment::new(client.clone()).into_rpc())?;
@@ -87,6 +103,7 @@ pub fn create(
 	module.merge(SyncState::new(chain_spec, client.clone(), grandpa.authority_set, babe)?.into_rpc())?;
 	module.merge(Mmr::<_, (Block, Hash), _>::new(client.clone(), offchain).into_rpc())?;
 	module.merge(Provenance::<_, Block, _>::new(client.clone(), ledger.clone()).into_rpc())?;
+	module.merge(NewRecords::<_, Block, _>::new(client.clone(), ledger.clone(), indexed).into_rpc())?;
 	module.merge(Proofs::<_, Block, _>::new(client, ledger, prover).into_rpc())?;
 	Ok(module)
 }

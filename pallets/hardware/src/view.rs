@@ -4,7 +4,7 @@ use super::*;
 use alloc::vec::Vec;
 use cairn_primitives::{
 	hardware::Speed,
-	views::{AttestationInfo, AttestersInfo, DeviceInfo, EvidenceInfo, StatementInfo, MAX_PAGE},
+	views::{AttestationInfo, AttestersInfo, DeviceInfo, EvidenceInfo, SiteInfo, StatementInfo, MAX_PAGE},
 };
 
 impl<T: Config> Pallet<T> {
@@ -46,6 +46,19 @@ impl<T: Config> Pallet<T> {
 	/// Where a device stands.
 	pub fn site_of(device: DeviceId) -> Option<SiteId> {
 		Devices::<T>::get(device).map(|d| d.site)
+	}
+
+	/// A site, as clients see it.
+	pub fn site_info(id: SiteId) -> Option<SiteInfo<T::AccountId>> {
+		let s = Sites::<T>::get(id)?;
+		Some(SiteInfo {
+			id,
+			owner: s.owner,
+			name: s.name.into_inner(),
+			region: s.region.into_inner(),
+			energy: s.energy,
+			devices: s.devices,
+		})
 	}
 
 	/// A device, as clients see it.

@@ -3,6 +3,9 @@
 use super::*;
 use alloc::vec::Vec;
 
+/// The most rounds that one page is picked from: what bounds the work when few are of the state asked for.
+const LOOKED_AT: u32 = 1_000;
+
 impl<T: Config> Pallet<T> {
 	/// The numbers of all programmes.
 	pub fn programme_ids() -> Vec<ProgrammeId> {
@@ -127,6 +130,30 @@ impl<T: Config> Pallet<T> {
 			updates: None,
 			failure: None,
 		})
+	}
+
+	/// A page of a programme's rounds, newest first, from round `from` or the newest on; of `state` alone when one is given.
+	/// `None` when there is no such programme.
+	pub fn rounds(
+		programme: ProgrammeId,
+		state: Option<RoundState>,
+		from: Option<RoundIndex>,
+		limit: u32,
+	) -> Option<RoundPage<T::AccountId, BlockNumberFor<T>>> {
+		let newest = Programmes::<T>::get(programme)?.round;
+		let limit = limit.clamp(1, MAX_PAGE) as usize;
+		let mut rounds = Vec::new();
+		let mut looked_at = 0;
+		for index in (0..=from.unwrap_or(newest).min(newest)).rev() {
+			if rounds.len() == limit || looked_at == LOOKED_AT {
+				return Some(RoundPage { rounds, next: Some(index) });
+			}
+			looked_at = looked_at.saturating_add(1);
+			// A programme that waits for its first round has none under this number yet.
+			let round = Self::round_info(programme, index);
+			rounds.extend(round.filter(|r| state.is_none_or(|state| r.phase.state() == state)));
+		}
+		Some(RoundPage { rounds, next: None })
 	}
 
 	/// A round, running or settled.

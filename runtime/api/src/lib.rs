@@ -8,9 +8,9 @@ use cairn_primitives::{
 	ledger::{Batch, BatchId},
 	views::{
 		AttestationInfo, AttestersInfo, BondInfo, CharterInfo, DeviceInfo, PotInfo, ProgrammeInfo,
-		RewardInfo, RoundInfo, SlashInfo,
+		RewardInfo, RoundInfo, RoundPage, RoundState, SiteInfo, SlashInfo,
 	},
-	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex, SlashId, H256,
+	ArtifactHash, DeviceId, ProgrammeId, Record, RecordId, RoundIndex, SiteId, SlashId, H256,
 };
 use codec::Codec;
 
@@ -41,6 +41,18 @@ sp_api::decl_runtime_apis! {
 		///
 		/// `None` when the programme does not exist or has not opened this round.
 		fn round(programme: ProgrammeId, index: RoundIndex) -> Option<RoundInfo<AccountId, BlockNumber>>;
+
+		/// A page of the rounds of a programme, newest first, from round `from` or the newest on; only those of `state`,
+		/// when one is given. To read on, pass the page's `next`.
+		///
+		/// `limit` is the most rounds wanted, capped at [`cairn_primitives::views::MAX_PAGE`]. `None` when no programme has
+		/// this number.
+		fn rounds(
+			programme: ProgrammeId,
+			state: Option<RoundState>,
+			from: Option<RoundIndex>,
+			limit: u32,
+		) -> Option<RoundPage<AccountId, BlockNumber>>;
 
 		/// The accounts that stand ready to be drawn into a committee, in the order in which the draw sees them.
 		fn aggregators() -> Vec<AccountId>;
@@ -80,6 +92,12 @@ sp_api::decl_runtime_apis! {
 		/// `None` when no batch has this number.
 		fn batch(batch: BatchId) -> Option<Batch<BlockNumber>>;
 
+		/// Batches by their numbers, in the order asked for, at most [`cairn_primitives::views::MAX_PAGE`]: what comes after
+		/// that many is left out.
+		///
+		/// `None` in the place of a number that no batch has.
+		fn batches(batches: Vec<BatchId>) -> Vec<Option<Batch<BlockNumber>>>;
+
 		/// The batch that a record is in, with its number.
 		///
 		/// `None` when no record has this number.
@@ -108,6 +126,11 @@ sp_api::decl_runtime_apis! {
 	where
 		AccountId: Codec,
 	{
+		/// A site by its number.
+		///
+		/// `None` when no site has this number.
+		fn site(site: SiteId) -> Option<SiteInfo<AccountId>>;
+
 		/// A device by its number.
 		///
 		/// `None` when no device has this number.

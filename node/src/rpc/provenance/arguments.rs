@@ -1,6 +1,7 @@
 //! Arguments that arrive as text. They are parsed here, not by serde, so that a bad one is told what it should be.
 
 use super::error::Error;
+use cairn_primitives::views::RoundState;
 use sp_core::{
 	crypto::{AccountId32, PublicError, Ss58AddressFormat, Ss58Codec},
 	H256,
@@ -29,6 +30,21 @@ pub fn hash(argument: &'static str, text: &str) -> Result<H256, Error> {
 	let mut bytes = [0; 32];
 	hex::decode_to_slice(digits, &mut bytes).map_err(|e| malformed(e.to_string()))?;
 	Ok(H256(bytes))
+}
+
+/// What has become of a round, in one word.
+pub fn round_state(argument: &'static str, text: &str) -> Result<RoundState, Error> {
+	match text {
+		"running" => Ok(RoundState::Running),
+		"finalised" => Ok(RoundState::Finalised),
+		"failed" => Ok(RoundState::Failed),
+		_ => Err(Error::malformed(
+			argument,
+			text,
+			"is no state of a round",
+			"write running, finalised or failed, or leave it out for all rounds",
+		)),
+	}
 }
 
 /// An account's SS58 address with Cairn's prefix.

@@ -2,7 +2,7 @@
 
 use crate::proofs::ProofError;
 use cairn_primitives::{
-	ledger::BatchId, views::MAX_PAGE, ArtifactHash, DeviceId, ProgrammeId, RecordId, RoundIndex,
+	ledger::BatchId, views::MAX_PAGE, ArtifactHash, DeviceId, ProgrammeId, RecordId, RoundIndex, SiteId,
 };
 use jsonrpsee::types::{ErrorObject, ErrorObjectOwned};
 use serde_json::{json, Value};
@@ -14,7 +14,7 @@ pub const RUNTIME_CALL_FAILED: i32 = 9100;
 pub const UNKNOWN_PROGRAMME: i32 = 9101;
 /// The programme has not opened this round.
 pub const UNKNOWN_ROUND: i32 = 9102;
-/// No record has this number, no record names this artifact, or no device has this number.
+/// No record, device or site has this number, or no record names this artifact.
 pub const UNKNOWN_RECORD: i32 = 9103;
 /// A page of a size that is not served was asked for.
 pub const PAGE_SIZE: i32 = 9104;
@@ -108,9 +108,17 @@ pub enum Error {
 		/// The block whose state was asked.
 		block: H256,
 	},
+	/// No site has this number.
+	#[error("there is no site {site} at block {block:?}; the event Hardware.SiteRegistered tells a site its number")]
+	UnknownSite {
+		/// The number.
+		site: SiteId,
+		/// The block whose state was asked.
+		block: H256,
+	},
 	/// A page of a size that is not served was asked for.
 	#[error(
-		"a page holds 1 to {MAX_PAGE} records, not {count}; ask for at most {MAX_PAGE} and read on with the page's \
+		"a page holds 1 to {MAX_PAGE} entries, not {count}; ask for at most {MAX_PAGE} and read on with the page's \
 		 `next` as the cursor"
 	)]
 	PageSize {
@@ -304,9 +312,10 @@ impl Error {
 			Self::RuntimeCall { .. } => RUNTIME_CALL_FAILED,
 			Self::UnknownProgramme { .. } => UNKNOWN_PROGRAMME,
 			Self::UnknownRound { .. } => UNKNOWN_ROUND,
-			Self::UnknownRecord { .. } | Self::UnknownArtifact { .. } | Self::UnknownDevice { .. } => {
-				UNKNOWN_RECORD
-			},
+			Self::UnknownRecord { .. }
+			| Self::UnknownArtifact { .. }
+			| Self::UnknownDevice { .. }
+			| Self::UnknownSite { .. } => UNKNOWN_RECORD,
 			Self::PageSize { .. } => PAGE_SIZE,
 			Self::Malformed { .. } => MALFORMED,
 			Self::UnknownBlock { .. } | Self::PrunedBlock { .. } => UNKNOWN_BLOCK,
@@ -340,6 +349,9 @@ impl Error {
 			},
 			Self::UnknownDevice { device, block } => {
 				json!({ "reason": "unknownDevice", "device": device, "block": block })
+			},
+			Self::UnknownSite { site, block } => {
+				json!({ "reason": "unknownSite", "site": site, "block": block })
 			},
 			Self::PageSize { count } => {
 				json!({ "reason": "pageSize", "count": count, "max": MAX_PAGE })

@@ -14,16 +14,25 @@ mod prove;
 #[cfg(test)]
 mod prove_tests;
 #[cfg(test)]
+mod query_tests;
+mod subscribe;
+#[cfg(test)]
 mod tests;
 
 pub use error::Error;
 pub use prove::{ProofApiServer, Proofs};
+pub use subscribe::{NewRecords, NewRecordsApiServer};
 
-use crate::ledger::{ApiFailure, Ledger, LedgerState, Owner, ReadError, RecordInfo, RecordPage, StateAt};
+use crate::ledger::{
+	ApiFailure, Ledger, LedgerState, Owner, ReadError, RecordInfo, RecordPage, RecordsFrom, StateAt,
+};
 use cairn_primitives::{
 	ledger::RecordProof,
-	views::{DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo as RoundInfoOf, MAX_PAGE},
-	DeviceId, ProgrammeId, RecordId, RoundIndex,
+	views::{
+		DeviceInfo, ProgrammeInfo, RewardInfo, RoundInfo as RoundInfoOf, RoundPage as RoundPageOf, SiteInfo,
+		MAX_PAGE,
+	},
+	DeviceId, ProgrammeId, RecordId, RoundIndex, SiteId,
 };
 use cairn_runtime_api::{
 	HardwareApi as HardwareRuntimeApi, ProvenanceApi as ProvenanceRuntimeApi,
@@ -42,6 +51,9 @@ pub type Balance = u128;
 pub type BlockNumber = u32;
 /// A round of this chain.
 pub type RoundInfo = RoundInfoOf<AccountId32, BlockNumber>;
+
+/// A page of rounds of this chain.
+pub type RoundPage = RoundPageOf<AccountId32, BlockNumber>;
 
 /// The methods. Every error is an [`Error`] with a code from 9100 to 9110 and machine-readable `data`.
 #[rpc(client, server, namespace = "provenance")]
@@ -71,6 +83,21 @@ pub trait ProvenanceApi {
 		at: Option<String>,
 	) -> Result<RoundInfo, Error>;
 
+	/// A page of a programme's rounds, newest first; only those of `state` when it is `"running"`, `"finalised"` or
+	/// `"failed"`.
+	///
+	/// `cursor` is the `next` of the page before, absent for the first page; `count` is the most rounds wanted, 1 to 100,
+	/// 100 when absent. A page can be shorter and still have a `next`: how many rounds one call looks at is limited.
+	#[method(name = "rounds", blocking)]
+	fn rounds(
+		&self,
+		programme: ProgrammeId,
+		state: Option<String>,
+		cursor: Option<RoundIndex>,
+		count: Option<u32>,
+		at: Option<String>,
+	) -> Result<RoundPage, Error>;
+
 	/// A record by its number.
 	#[method(name = "record", blocking)]
 	fn record(&self, id: RecordId, at: Option<String>) -> Result<RecordInfo, Error>;
@@ -94,6 +121,17 @@ pub trait ProvenanceApi {
 	fn records_by_device(
 		&self,
 		device: DeviceId,
+		cursor: Option<RecordId>,
+		count: Option<u32>,
+		at: Option<String>,
+	) -> Result<RecordPage, Error>;
+
+	/// A page of the updates made on devices that stood at a site when they were committed, newest first, as far as they
+	/// are final. `cursor` and `count` are as in `lineage`.
+	#[method(name = "recordsBySite", blocking)]
+	fn records_by_site(
+		&self,
+		site: SiteId,
 		cursor: Option<RecordId>,
 		count: Option<u32>,
 		at: Option<String>,
@@ -124,6 +162,19 @@ pub trait ProvenanceApi {
 		at: Option<String>,
 	) -> Result<RecordPage, Error>;
 
+	/// A page of what the artifact with this hash became, oldest first, as far as it is final: the weights that an update
+	/// went into, and all that was trained from them since.
+	///
+	/// `cursor` is the `next` of the page before, absent for the first page; `count` is as in `lineage`.
+	#[method(name = "descendants", blocking)]
+	fn descendants(
+		&self,
+		hash: String,
+		cursor: Option<RecordId>,
+		count: Option<u32>,
+		at: Option<String>,
+	) -> Result<RecordsFrom, Error>;
+
 	/// What the account with this SS58 address has earned in a programme.
 	#[method(name = "rewards", blocking)]
 	fn rewards(
@@ -136,6 +187,10 @@ pub trait ProvenanceApi {
 	/// A device by its number.
 	#[method(name = "device", blocking)]
 	fn device(&self, id: DeviceId, at: Option<String>) -> Result<DeviceInfo<AccountId32>, Error>;
+
+	/// A site by its number.
+	#[method(name = "site", blocking)]
+	fn site(&self, id: SiteId, at: Option<String>) -> Result<SiteInfo<AccountId32>, Error>;
 }
 
 /// Answers [`ProvenanceApi`] from the state of `Client`'s chain and the ledger in a database of kind `S`.
@@ -300,6 +355,21 @@ where
 			.ok_or(Error::UnknownRound { programme, round: index, newest, block: view.block })
 	}
 
+	fn rounds(
+		&self,
+		programme: ProgrammeId,
+		state: Option<String>,
+		cursor: Option<RoundIndex>,
+		count: Option<u32>,
+		at: Option<String>,
+	) -> Result<RoundPage, Error> {
+		let state = state.map(|text| arguments::round_state("state", &text)).transpose()?;
+		let count = page_size(count)?;
+		let view = self.view(at)?;
+		view.answer("TrainingApi_rounds", view.api.rounds(view.block, programme, state, cursor, count))?
+			.ok_or(Error::UnknownProgramme { programme, block: view.block })
+	}
+
 	fn record(&self, id: RecordId, at: Option<String>) -> Result<RecordInfo, Error> {
 		self.record_at(&self.view(at)?, id)
 	}
@@ -335,6 +405,20 @@ where
 		view.answer("HardwareApi_device", view.api.device(view.block, device))?
 			.ok_or(Error::UnknownDevice { device, block: view.block })?;
 		view.read(self.ledger.records_of(&view.state::<Block>(), Owner::Device(device), cursor, count))
+	}
+
+	fn records_by_site(
+		&self,
+		site: SiteId,
+		cursor: Option<RecordId>,
+		count: Option<u32>,
+		at: Option<String>,
+	) -> Result<RecordPage, Error> {
+		let count = page_size(count)?;
+		let view = self.view(at)?;
+		view.answer("HardwareApi_site", view.api.site(view.block, site))?
+			.ok_or(Error::UnknownSite { site, block: view.block })?;
+		view.read(self.ledger.records_of(&view.state::<Block>(), Owner::Site(site), cursor, count))
 	}
 
 	fn records_by_account(
@@ -378,6 +462,30 @@ where
 		}
 	}
 
+	fn descendants(
+		&self,
+		hash: String,
+		cursor: Option<RecordId>,
+		count: Option<u32>,
+		at: Option<String>,
+	) -> Result<RecordsFrom, Error> {
+		let count = page_size(count)?;
+		let view = self.view(at)?;
+		let of = self.record_of(&view, &hash)?;
+		if let Some(cursor) = cursor.filter(|cursor| *cursor <= of) {
+			return Err(Error::malformed(
+				"cursor",
+				&cursor.to_string(),
+				format!("is not newer than record {of}, whose descendants are asked for"),
+				"pass the `next` of the page before, for the same artifact",
+			));
+		}
+		match view.read(self.ledger.descendants(&view.state::<Block>(), of, cursor, count))? {
+			Some(page) => Ok(page),
+			None => Err(Self::unknown_record(&view, of)?),
+		}
+	}
+
 	fn rewards(
 		&self,
 		programme: ProgrammeId,
@@ -395,5 +503,11 @@ where
 		let view = self.view(at)?;
 		view.answer("HardwareApi_device", view.api.device(view.block, id))?
 			.ok_or(Error::UnknownDevice { device: id, block: view.block })
+	}
+
+	fn site(&self, id: SiteId, at: Option<String>) -> Result<SiteInfo<AccountId32>, Error> {
+		let view = self.view(at)?;
+		view.answer("HardwareApi_site", view.api.site(view.block, id))?
+			.ok_or(Error::UnknownSite { site: id, block: view.block })
 	}
 }

@@ -2,13 +2,14 @@
 
 use super::{error::*, *};
 use crate::ledger::{
-	mock::{artifact, MockLedger, MockState, DEVICE},
+	mock::{artifact, MockLedger, MockState, DEVICE, SITE},
 	Batch, Record,
 };
 use cairn_primitives::{
 	ledger::BatchId,
-	views::{AttestationInfo, AttestersInfo, CommitInfo, MemberInfo, Phase, ProgrammeState},
-	AggregationRule, ArtifactHash, DeviceClass, DeviceState, RecordKind, RecordRange, RoundTerms, Schedule,
+	views::{AttestationInfo, AttestersInfo, CommitInfo, MemberInfo, Phase, ProgrammeState, RoundState},
+	AggregationRule, ArtifactHash, DeviceClass, DeviceState, EnergySource, RecordKind, RecordRange,
+	RoundTerms, Schedule,
 };
 use serde_json::{json, Value};
 use sp_blockchain::Info;
@@ -197,6 +198,26 @@ sp_api::mock_impl_runtime_apis! {
 			Ok((programme == 0 && index <= 1).then(|| round_info(index)))
 		}
 
+		#[advanced]
+		fn rounds(
+			at: H256,
+			programme: ProgrammeId,
+			state: Option<RoundState>,
+			from: Option<u32>,
+			limit: u32,
+		) -> Result<Option<RoundPage>, ApiError> {
+			Mock::alive(at)?;
+			// The newest runs, and all others have failed.
+			let all = (0..=from.unwrap_or(1).min(1)).rev().map(|index| match index {
+				1 => round_info(1),
+				_ => RoundInfo { phase: Phase::Failed, ..round_info(index) },
+			});
+			let mut rounds: Vec<_> = all.filter(|r| state.is_none_or(|s| r.phase.state() == s)).collect();
+			let next = rounds.get(limit as usize).map(|r| r.index);
+			rounds.truncate(limit as usize);
+			Ok((programme == 0).then_some(RoundPage { rounds, next }))
+		}
+
 		fn aggregators() -> Vec<AccountId32> {
 			vec![alice()]
 		}
@@ -224,6 +245,11 @@ sp_api::mock_impl_runtime_apis! {
 		}
 
 		#[advanced]
+		fn batches(at: H256, ids: Vec<BatchId>) -> Result<Vec<Option<Batch>>, ApiError> {
+			sure(Mock::state(at)?.batches(ids))
+		}
+
+		#[advanced]
 		fn batches_beside(at: H256, id: BatchId) -> Result<Option<(BatchId, Vec<H256>)>, ApiError> {
 			sure(Mock::state(at)?.batches_beside(id))
 		}
@@ -240,6 +266,19 @@ sp_api::mock_impl_runtime_apis! {
 	}
 
 	impl HardwareRuntimeApi<Block, AccountId32> for Mock {
+		#[advanced]
+		fn site(at: H256, id: SiteId) -> Result<Option<SiteInfo<AccountId32>>, ApiError> {
+			Mock::alive(at)?;
+			Ok((id == SITE).then(|| SiteInfo {
+				id,
+				owner: alice(),
+				name: "Genève".into(),
+				region: b"EU-CH".to_vec(),
+				energy: EnergySource::Renewable,
+				devices: 1,
+			}))
+		}
+
 		#[advanced]
 		fn device(at: H256, id: DeviceId) -> Result<Option<DeviceInfo<AccountId32>>, ApiError> {
 			Mock::alive(at)?;
@@ -369,7 +408,7 @@ pub(super) struct WireError {
 }
 
 /// Calls a method as a client does, with JSON on both sides.
-async fn ask(method: &str, params: Value) -> Result<Value, WireError> {
+pub(super) async fn ask(method: &str, params: Value) -> Result<Value, WireError> {
 	ask_node(&LEDGER, method, params).await
 }
 
@@ -390,6 +429,15 @@ async fn ask_node(
 /// Calls a method of these.
 pub(super) async fn ask_module<T>(
 	module: jsonrpsee::RpcModule<T>,
+	method: &str,
+	params: Value,
+) -> Result<Value, WireError> {
+	ask_module_for(&module, method, params).await
+}
+
+/// The same of methods that are called more than once.
+pub(super) async fn ask_module_for<T>(
+	module: &jsonrpsee::RpcModule<T>,
 	method: &str,
 	params: Value,
 ) -> Result<Value, WireError> {
@@ -426,6 +474,10 @@ fn good_calls() -> Vec<(&'static str, Vec<Value>)> {
 		("lineage", vec![json!(hex(artifact(0))), Value::Null, Value::Null]),
 		("rewards", vec![json!(0), json!(ALICE)]),
 		("device", vec![json!(3)]),
+		("rounds", vec![json!(0), Value::Null, Value::Null, Value::Null]),
+		("recordsBySite", vec![json!(SITE), Value::Null, Value::Null]),
+		("descendants", vec![json!(hex(artifact(2))), Value::Null, Value::Null]),
+		("site", vec![json!(SITE)]),
 	]
 }
 
@@ -556,6 +608,8 @@ async fn a_page_over_the_cap_or_empty_is_9104() {
 			("lineage", json!(hex(artifact(9)))),
 			("recordsByDevice", json!(DEVICE)),
 			("recordsByAccount", json!(ALICE)),
+			("recordsBySite", json!(SITE)),
+			("descendants", json!(hex(artifact(9)))),
 		] {
 			let error = refused(method, json!([what, null, count])).await;
 			assert_eq!(error.code, PAGE_SIZE, "{count}");
@@ -742,7 +796,11 @@ async fn records_of_a_device_and_of_an_account_come_in_pages_newest_first() {
 		.rev()
 		.filter(|id| CHAIN.records[*id as usize].kind == RecordKind::Update)
 		.collect();
-	for (method, owner) in [("recordsByDevice", json!(DEVICE)), ("recordsByAccount", json!(ALICE))] {
+	for (method, owner) in [
+		("recordsByDevice", json!(DEVICE)),
+		("recordsByAccount", json!(ALICE)),
+		("recordsBySite", json!(SITE)),
+	] {
 		for count in [7, 100] {
 			let (mut seen, mut cursor) = (Vec::new(), Value::Null);
 			loop {
@@ -783,6 +841,8 @@ fn reads_of_record_8() -> Vec<(&'static str, Value)> {
 		("lineage", json!([hex(artifact(9))])),
 		("recordsByDevice", json!([DEVICE, 8])),
 		("recordsByAccount", json!([ALICE, 8])),
+		("recordsBySite", json!([SITE, 8])),
+		("descendants", json!([hex(artifact(7)), 8])),
 	]
 }
 
@@ -790,10 +850,13 @@ fn reads_of_record_8() -> Vec<(&'static str, Value)> {
 async fn damaged_records_are_9107_and_name_the_remedy() {
 	use sp_core::offchain::{OffchainStorage, STORAGE_PREFIX};
 	let mut damaged = None;
-	let node = ledger(|db| damaged = Some(db.clone()));
+	ledger(|db| damaged = Some(db.clone()));
 	let (key, mut value) = CHAIN.entry(2);
 	value[60] ^= 1;
-	damaged.unwrap().set(STORAGE_PREFIX, &key, &value);
+	let mut damaged = damaged.unwrap();
+	damaged.set(STORAGE_PREFIX, &key, &value);
+	// A node that starts again.
+	let node = Ledger::new(damaged);
 	for (method, params) in reads_of_record_8() {
 		let error = ask_node(&node, method, params).await.unwrap_err();
 		assert_eq!(error.code, LEDGER_UNREADABLE, "{method}");
