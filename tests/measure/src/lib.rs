@@ -1,4 +1,6 @@
-//! What the programs here share: transactions signed without a node.
+//! What the programs here share: transactions signed without a node, and chains with a past.
+
+pub mod chain;
 
 use cairn_runtime::{AccountId, RuntimeCall, TxExtension, UncheckedExtrinsic, VERSION};
 use codec::Encode;

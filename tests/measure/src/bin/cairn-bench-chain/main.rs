@@ -9,55 +9,47 @@
 use anyhow::{anyhow, ensure, Context, Result};
 use cairn_devnet::{
 	binaries::Binaries,
-	ports::Ports,
-	process::{run, Process},
 	rpc::Rpc,
 	ui::{table, Ui},
 };
-use cairn_measure::{account, sign};
-use cairn_primitives::{DeviceClass, DeviceState, EnergySource, SiteId, H256};
-use cairn_runtime::{
-	AccountId, Balance, Balances, Hardware, Provenance, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
-	CRN,
+use cairn_measure::{
+	account,
+	chain::{bytes, hexadecimal, keys, make_spec, median, populate, Validator, PATIENCE},
+	sign,
 };
+use cairn_primitives::H256;
+use cairn_runtime::{AccountId, Provenance, Runtime, RuntimeCall, RuntimeEvent, CRN};
 use clap::Parser;
 use codec::{Decode, Encode};
 use frame_support::{
 	dispatch::{DispatchClass, PerDispatchClass},
-	traits::{fungible::Mutate, Get},
+	traits::Get,
 	weights::Weight,
 };
 use frame_system::EventRecord;
 use futures::{stream, StreamExt, TryStreamExt};
 use jsonrpsee::rpc_params;
 use pallet_provenance::IncludedUpdate;
-use serde_json::{json, Value};
-use sp_core::{crypto::Pair as _, sr25519::Pair};
+use serde_json::Value;
+use sp_core::sr25519::Pair;
 use sp_io::hashing::{blake2_256, twox_128};
-use sp_runtime::{MultiAddress, Storage};
-use sp_state_machine::BasicExternalities;
+use sp_runtime::MultiAddress;
 use std::{
 	collections::BTreeMap,
 	fs,
 	path::{Path, PathBuf},
-	process::{Command, ExitCode},
+	process::ExitCode,
 	time::{Duration, Instant},
 };
 
 /// Submissions that are under way at once: enough that the node never waits for this program.
 const AT_ONCE: usize = 128;
 
-/// How long the chain may take no transaction while some wait.
-const PATIENCE: Duration = Duration::from_secs(90);
-
 /// So many blocks without a transaction, and none waits any more.
 const DRY: u32 = 5;
 
 /// Updates of each round in the ledger that a chain starts with.
 const UPDATES_PER_ROUND: u64 = 10;
-
-/// What every account holds: fees for all it does here.
-const ENDOWMENT: Balance = 1_000 * CRN;
 
 /// Measures how many commits of updates one validator takes into its blocks, next to transfers on the same node, and
 /// whether a commit costs more when the ledger is long.
@@ -136,18 +128,7 @@ struct Sample {
 	full: Vec<f64>,
 }
 
-fn median(values: &[f64]) -> f64 {
-	let mut values = values.to_vec();
-	values.sort_by(f64::total_cmp);
-	values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
 // ---- genesis ----
-
-/// An account with a device, by number.
-fn keys(index: u32) -> Pair {
-	Pair::from_seed(&blake2_256(&("cairn bench chain", index).encode()))
-}
 
 /// Devices that commit: one place less than a round has, so that no round is complete and closes.
 fn devices() -> u32 {
@@ -172,50 +153,6 @@ fn programme(model: &Value, index: u32) -> Value {
 	programme
 }
 
-/// Puts accounts, devices and records into a genesis state, by the runtime's own pallets.
-fn populate(storage: Storage, accounts: &[AccountId], records: u64) -> Result<Storage> {
-	let mut state = BasicExternalities::new(storage);
-	state.execute_with(|| -> Result<()> {
-		let refused = |what: &'static str| move |e: sp_runtime::DispatchError| anyhow!("{what}: {e:?}");
-		for account in accounts {
-			Balances::mint_into(account, ENDOWMENT).map_err(refused("an account cannot be endowed"))?;
-		}
-		let owner = accounts.first().context("there is no account")?;
-		let site: Balance = <Runtime as pallet_hardware::Config>::SiteDeposit::get();
-		let device: Balance = <Runtime as pallet_hardware::Config>::DeviceDeposit::get();
-		let deposits = site + device * accounts.len() as Balance;
-		Balances::mint_into(owner, deposits).map_err(refused("the site's owner cannot be endowed"))?;
-		register(owner, accounts).map_err(refused("a device cannot be registered"))?;
-		extend_ledger(owner, records);
-		Ok(())
-	})?;
-	Ok(state.into_storages())
-}
-
-/// One site with a device for each account, all of which may take part.
-fn register(owner: &AccountId, accounts: &[AccountId]) -> Result<(), sp_runtime::DispatchError> {
-	let site: SiteId = pallet_hardware::SiteCount::<Runtime>::get();
-	let signed = || RuntimeOrigin::signed(owner.clone());
-	let (name, region) = (b"bench".to_vec(), b"EU".to_vec());
-	Hardware::register_site(
-		signed(),
-		name.try_into().unwrap_or_default(),
-		region.try_into().unwrap_or_default(),
-		EnergySource::Renewable,
-	)?;
-	for account in accounts {
-		let device = pallet_hardware::DeviceCount::<Runtime>::get();
-		Hardware::register_device(signed(), site, account.clone(), DeviceClass::Cpu, 16_384)?;
-		// The proof of a libp2p key is over the genesis hash, which is not known yet.
-		pallet_hardware::Devices::<Runtime>::mutate(device, |entry| {
-			if let Some(entry) = entry {
-				entry.state = DeviceState::Active;
-			}
-		});
-	}
-	Ok(())
-}
-
 /// Appends rounds of the first programme until the ledger has this many records.
 fn extend_ledger(producer: &AccountId, records: u64) {
 	let hash = |what: &str, number: u64| H256(blake2_256(&(what, number).encode()));
@@ -231,84 +168,13 @@ fn extend_ledger(producer: &AccountId, records: u64) {
 		let updates = (0..UPDATES_PER_ROUND.min(missing - 1)).map(|update| IncludedUpdate {
 			producer: producer.clone(),
 			device: 0,
+			site: 0,
 			artifact: hash("update", first + update),
 		});
 		let updates = updates.collect();
 		base = Provenance::record_round(0, round, base, updates, hash("weights", round.into())).weights;
 		round += 1;
 	}
-}
-
-/// The raw state of a chain specification, and back.
-fn raw_state(spec: &mut Value) -> Result<&mut serde_json::Map<String, Value>> {
-	let top = spec.pointer_mut("/genesis/raw/top").and_then(Value::as_object_mut);
-	top.context("`export-chain-spec --raw` printed no raw genesis")
-}
-
-fn bytes(text: &str) -> Result<Vec<u8>> {
-	let digits = text.strip_prefix("0x").with_context(|| format!("`{text}` is not hexadecimal"))?;
-	let nibble = |digit: u8| char::from(digit).to_digit(16).map(|n| n as u8);
-	let pairs = digits.as_bytes().chunks(2).map(|pair| match pair {
-		[high, low] => nibble(*high).zip(nibble(*low)).map(|(high, low)| high << 4 | low),
-		_ => None,
-	});
-	pairs.collect::<Option<_>>().with_context(|| format!("`{text}` is not hexadecimal"))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-	const DIGITS: &[u8; 16] = b"0123456789abcdef";
-	let mut text = String::with_capacity(2 + 2 * bytes.len());
-	text.push_str("0x");
-	for byte in bytes {
-		text.push(DIGITS[usize::from(byte >> 4)].into());
-		text.push(DIGITS[usize::from(byte & 15)].into());
-	}
-	text
-}
-
-async fn node(binaries: &Binaries, args: &[&str]) -> Result<Value> {
-	let mut command = Command::new(&binaries.node);
-	command.args(args);
-	run(command).await?.json()
-}
-
-fn write_json(path: &Path, value: &Value) -> Result<()> {
-	let text = serde_json::to_vec(value).context("the chain specification cannot be written as JSON")?;
-	fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Writes the chain specification of a chain with so many programmes and records.
-async fn make_spec(
-	binaries: &Binaries,
-	folder: &Path,
-	accounts: &[AccountId],
-	programmes: u32,
-	records: u64,
-) -> Result<PathBuf> {
-	let mut spec = node(binaries, &["export-chain-spec", "--chain", "dev"]).await?;
-	let list = spec.pointer_mut("/genesis/runtimeGenesis/patch/training/programmes");
-	let list = list.and_then(Value::as_array_mut).context("the development chain has no programmes")?;
-	let model = list.first().cloned().context("the development chain has no programme")?;
-	*list = (0..programmes).map(|index| programme(&model, index)).collect();
-	spec["id"] = "cairn_bench".into();
-	spec["protocolId"] = "cairn-bench".into();
-	spec["bootNodes"] = json!([]);
-	let plain = folder.join(format!("spec-{records}.json"));
-	write_json(&plain, &spec)?;
-
-	let mut raw =
-		node(binaries, &["export-chain-spec", "--raw", "--chain", &plain.display().to_string()]).await?;
-	let top = raw_state(&mut raw)?;
-	let mut storage = Storage::default();
-	for (key, value) in &*top {
-		let value = value.as_str().context("a raw state of something else than text")?;
-		storage.top.insert(bytes(key)?, bytes(value)?);
-	}
-	let storage = populate(storage, accounts, records)?;
-	*top = storage.top.iter().map(|(key, value)| (hexadecimal(key), hexadecimal(value).into())).collect();
-	let path = folder.join(format!("raw-{records}.json"));
-	write_json(&path, &raw)?;
-	Ok(path)
 }
 
 // ---- transactions ----
@@ -391,105 +257,70 @@ fn making_times(log: &str) -> BTreeMap<u32, u64> {
 		.collect()
 }
 
-/// A validator on its own.
-struct Validator {
-	process: Process,
-	rpc: Rpc,
-	genesis: H256,
-}
+/// Submits all transactions of a kind and gives the blocks that took them, the last of which need not be full, and
+/// how many of the first came while transactions were still being submitted.
+async fn load(
+	validator: &Validator,
+	kind: Kind,
+	pairs: &[Pair],
+	count: u32,
+	ui: &Ui,
+) -> Result<(Vec<Block>, usize)> {
+	ui.status(format!("signing {count} of {}", kind.name()));
+	let genesis = validator.genesis;
+	let owned = pairs.to_vec();
+	let signed = tokio::task::spawn_blocking(move || transactions(kind, &owned, count, genesis))
+		.await
+		.context("signing")?;
+	let before = best(&validator.rpc).await?;
+	ui.status(format!("submitting {count} of {}", kind.name()));
+	stream::iter(signed.into_iter().map(|signed| {
+		let rpc = validator.rpc.clone();
+		async move { rpc.call::<String>("author_submitExtrinsic", rpc_params![signed]).await }
+	}))
+	.buffer_unordered(AT_ONCE)
+	.try_for_each(|_| async { Ok(()) })
+	.await?;
 
-impl Validator {
-	async fn start(binaries: &Binaries, spec: &Path, base: &Path, log: &Path) -> Result<Self> {
-		let mut ports = Ports::default();
-		let rpc_port = ports.free()?;
-		let mut command = Command::new(&binaries.node);
-		command.args(["--chain", &spec.display().to_string(), "--base-path", &base.display().to_string()]);
-		// Nobody else knows this node, so it needs no lasting identity.
-		command.arg("--unsafe-force-node-key-generation");
-		command.args(["--alice", "--validator", "--force-authoring", "--no-telemetry", "--no-mdns"]);
-		command.args(["--rpc-port", &rpc_port.to_string(), "--prometheus-port", &ports.free()?.to_string()]);
-		command.args(["--listen-addr", &format!("/ip4/127.0.0.1/tcp/{}", ports.free()?)]);
-		// All transactions wait in the pool before the blocks are watched.
-		command.args(["--pool-limit", "1000000", "--pool-kbytes", "1000000"]);
-		command.args(["--state-pruning", "archive"]);
-		let process = Process::start("the validator", command, log, None)?;
-		let rpc = Rpc::new(format!("ws://127.0.0.1:{rpc_port}"));
-		let start = Instant::now();
-		let genesis = loop {
-			match rpc.genesis().await {
-				Ok(genesis) => break genesis,
-				Err(error) if start.elapsed() > PATIENCE || !process.is_running() => {
-					return Err(
-						error.context(format!("the validator does not answer; its log is {}", log.display()))
-					)
-				},
-				// A port that is not open yet tells nobody when it is.
-				Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-			}
-		};
-		let genesis = H256(bytes(&genesis)?.try_into().map_err(|_| anyhow!("a genesis hash is 32 bytes"))?);
-		Ok(Self { process, rpc, genesis })
+	let submitted = best(&validator.rpc).await?;
+	let (mut blocks, mut taken, mut next, mut moved) = (Vec::new(), 0, before + 1, Instant::now());
+	let mut dry = 0;
+	while taken < count {
+		if next > best(&validator.rpc).await? {
+			ensure!(
+				validator.process.is_running() && moved.elapsed() < PATIENCE,
+				"{taken} of {count} of {} were taken up, then no more for {} seconds: the validator's log is {}",
+				kind.name(),
+				moved.elapsed().as_secs(),
+				validator.process.log().display()
+			);
+			tokio::time::sleep(Duration::from_millis(250)).await;
+			continue;
+		}
+		let block = block(&validator.rpc, next, kind).await?;
+		next += 1;
+		// The node's pool may forget a few of so many. They are missing at the end, behind the blocks that count.
+		dry = if block.taken == 0 && next > submitted { dry + 1 } else { 0 };
+		if dry > DRY {
+			ui.line(format!("the pool forgot {} of {count} of {}", count - taken, kind.name()));
+			break;
+		}
+		if block.taken > 0 {
+			(taken, moved) = (taken + block.taken, Instant::now());
+			ui.status(format!("{taken} of {count} of {}", kind.name()));
+		}
+		blocks.push(block);
 	}
-
-	/// Submits all transactions of a kind and gives the blocks that took them, the last of which need not be full, and
-	/// how many of the first came while transactions were still being submitted.
-	async fn load(&self, kind: Kind, pairs: &[Pair], count: u32, ui: &Ui) -> Result<(Vec<Block>, usize)> {
-		ui.status(format!("signing {count} of {}", kind.name()));
-		let genesis = self.genesis;
-		let owned = pairs.to_vec();
-		let signed = tokio::task::spawn_blocking(move || transactions(kind, &owned, count, genesis))
-			.await
-			.context("signing")?;
-		let before = best(&self.rpc).await?;
-		ui.status(format!("submitting {count} of {}", kind.name()));
-		stream::iter(signed.into_iter().map(|signed| {
-			let rpc = self.rpc.clone();
-			async move { rpc.call::<String>("author_submitExtrinsic", rpc_params![signed]).await }
-		}))
-		.buffer_unordered(AT_ONCE)
-		.try_for_each(|_| async { Ok(()) })
-		.await?;
-
-		let submitted = best(&self.rpc).await?;
-		let (mut blocks, mut taken, mut next, mut moved) = (Vec::new(), 0, before + 1, Instant::now());
-		let mut dry = 0;
-		while taken < count {
-			if next > best(&self.rpc).await? {
-				ensure!(
-					self.process.is_running() && moved.elapsed() < PATIENCE,
-					"{taken} of {count} of {} were taken up, then no more for {} seconds: the validator's log is {}",
-					kind.name(),
-					moved.elapsed().as_secs(),
-					self.process.log().display()
-				);
-				tokio::time::sleep(Duration::from_millis(250)).await;
-				continue;
-			}
-			let block = block(&self.rpc, next, kind).await?;
-			next += 1;
-			// The node's pool may forget a few of so many. They are missing at the end, behind the blocks that count.
-			dry = if block.taken == 0 && next > submitted { dry + 1 } else { 0 };
-			if dry > DRY {
-				ui.line(format!("the pool forgot {} of {count} of {}", count - taken, kind.name()));
-				break;
-			}
-			if block.taken > 0 {
-				(taken, moved) = (taken + block.taken, Instant::now());
-				ui.status(format!("{taken} of {count} of {}", kind.name()));
-			}
-			blocks.push(block);
-		}
-		while blocks.last().is_some_and(|block| block.taken == 0) {
-			blocks.pop();
-		}
-		let log = fs::read_to_string(self.process.log()).unwrap_or_default();
-		let times = making_times(&log);
-		for block in &mut blocks {
-			block.made_in = times.get(&block.number).copied();
-		}
-		let early = blocks.iter().filter(|block| block.number <= submitted).count();
-		Ok((blocks, early))
+	while blocks.last().is_some_and(|block| block.taken == 0) {
+		blocks.pop();
 	}
+	let log = fs::read_to_string(validator.process.log()).unwrap_or_default();
+	let times = making_times(&log);
+	for block in &mut blocks {
+		block.made_in = times.get(&block.number).copied();
+	}
+	let early = blocks.iter().filter(|block| block.number <= submitted).count();
+	Ok((blocks, early))
 }
 
 /// Adds what a pass brought to a sample. Counted are the blocks that were made when everything waited in the pool, but
@@ -570,7 +401,20 @@ async fn passes(cli: &Cli, binaries: &Binaries, folder: &Path, ui: &Ui) -> Resul
 	let mut specs = Vec::new();
 	for records in [cli.few, cli.many] {
 		ui.status(format!("making a chain with {records} records"));
-		specs.push((records, make_spec(binaries, folder, &accounts, programmes, records).await?));
+		let producer = accounts.first().context("there is no account")?;
+		let fill = || {
+			extend_ledger(producer, records);
+			Ok(())
+		};
+		let name = records.to_string();
+		let spec = make_spec(
+			binaries,
+			folder,
+			&name,
+			|model| (0..programmes).map(|index| programme(model, index)).collect(),
+			|storage| populate(storage, &accounts, fill),
+		);
+		specs.push((records, spec.await?));
 	}
 	let mut samples = Samples::new();
 	for pass in 1..=cli.passes {
@@ -578,9 +422,9 @@ async fn passes(cli: &Cli, binaries: &Binaries, folder: &Path, ui: &Ui) -> Resul
 		for (records, spec) in &specs {
 			let name = format!("{records}-{pass}");
 			let (base, log) = (folder.join(&name), folder.join(format!("{name}.log")));
-			let validator = Validator::start(binaries, spec, &base, &log).await?;
+			let validator = Validator::start(binaries, spec, &base, &log, &[]).await?;
 			for kind in [Kind::Transfer, Kind::Commit] {
-				let (blocks, early) = validator.load(kind, &pairs, cli.transactions, ui).await?;
+				let (blocks, early) = load(&validator, kind, &pairs, cli.transactions, ui).await?;
 				let sample = samples.entry((*records, kind)).or_default();
 				add(sample, &blocks, early)
 					.with_context(|| format!("{} with {records} records", kind.name()))?;
@@ -639,10 +483,13 @@ fn show(cli: &Cli, samples: &Samples) -> String {
 mod tests {
 	#![allow(clippy::unwrap_used)]
 	use super::*;
+	use cairn_runtime::Hardware;
 	use cairn_runtime::UncheckedExtrinsic;
 	use clap::CommandFactory;
 	use sp_runtime::generic;
 	use sp_runtime::BuildStorage;
+	use sp_runtime::Storage;
+	use sp_state_machine::BasicExternalities;
 
 	fn storage() -> Storage {
 		cairn_runtime::RuntimeGenesisConfig::default().build_storage().unwrap()
@@ -655,15 +502,6 @@ mod tests {
 	#[test]
 	fn command_line_is_consistent() {
 		Cli::command().debug_assert();
-	}
-
-	#[test]
-	fn hexadecimal_is_read_as_it_is_written() {
-		assert_eq!(hexadecimal(&[0, 0x1f, 0xff]), "0x001fff");
-		assert_eq!(bytes("0x001fff").unwrap(), [0, 0x1f, 0xff]);
-		for wrong in ["001f", "0x1", "0xzz"] {
-			assert!(bytes(wrong).is_err(), "{wrong}");
-		}
 	}
 
 	#[test]
@@ -696,7 +534,9 @@ mod tests {
 	#[test]
 	fn genesis_has_devices_that_may_take_part_and_a_ledger_as_long_as_asked_for() {
 		let accounts: Vec<AccountId> = (0..3).map(keys).map(|pair| account(&pair)).collect();
-		let mut state = BasicExternalities::new(populate(storage(), &accounts, 1_000).unwrap());
+		let mut state = BasicExternalities::new(
+			populate(storage(), &accounts, || Ok(extend_ledger(&accounts[0], 1_000))).unwrap(),
+		);
 		state.execute_with(|| {
 			assert_eq!(pallet_provenance::RecordCount::<Runtime>::get(), 1_000);
 			for account in &accounts {
