@@ -104,7 +104,7 @@ impl<'a> Examples<'a> {
 		let path = env::var_os("PATH").unwrap_or_default();
 		let path = env::join_paths(std::iter::once(programs.into()).chain(env::split_paths(&path)))?;
 		command.args(arguments).current_dir(&self.folder).env("PATH", path);
-		let files = ["log", "out"].map(|kind| self.net.logs().join(format!("example {name}.{kind}")));
+		let files = ["log", "out"].map(|kind| self.net.logs().join(format!("example-{name}.{kind}")));
 		for file in &files {
 			// Of an earlier run.
 			let _ = fs::remove_file(file);
@@ -152,15 +152,15 @@ pub async fn run(net: &Devnet) -> Result<()> {
 	let (file, changed) = (file.display().to_string(), changed.display().to_string());
 	let commands: [(&str, &[&str]); 10] = [
 		("curl", &["./lineage.sh", &http, genesis, &artifact]),
-		("curl, unknown", &["./lineage.sh", &http, genesis, NOTHING]),
-		("curl, other genesis", &["./lineage.sh", &http, NOTHING, &artifact]),
+		("curl-unknown", &["./lineage.sh", &http, genesis, NOTHING]),
+		("curl-other-genesis", &["./lineage.sh", &http, NOTHING, &artifact]),
 		("polkadot-js", &["node", "polkadot-js.mjs", ws, genesis, &artifact]),
-		("polkadot-js, unknown", &["node", "polkadot-js.mjs", ws, genesis, NOTHING]),
+		("polkadot-js-unknown", &["node", "polkadot-js.mjs", ws, genesis, NOTHING]),
 		("papi", &["node", "papi.mjs", ws, genesis, &artifact]),
-		("papi, unknown", &["node", "papi.mjs", ws, genesis, NOTHING]),
-		("papi, other genesis", &["node", "papi.mjs", ws, NOTHING, &artifact]),
+		("papi-unknown", &["node", "papi.mjs", ws, genesis, NOTHING]),
+		("papi-other-genesis", &["node", "papi.mjs", ws, NOTHING, &artifact]),
 		("python", &[&python, "model.py", &http, &file]),
-		("python, changed", &[&python, "model.py", &http, &changed]),
+		("python-changed", &[&python, "model.py", &http, &changed]),
 	];
 	let ran = try_join_all(commands.iter().map(|(name, words)| examples.run(name, words))).await?;
 	let Ok([curl, curl_unknown, curl_other, js, js_unknown, papi, papi_unknown, papi_other, py, py_changed]) =
