@@ -35,10 +35,11 @@ export async function validators(api, newcomerUrl) {
 	// What is recorded from now on until the next change has one hand-over between itself and genesis: proofs.rs asks.
 	await waitFor(
 		api,
-		'a round under the second set',
+		'a round of programme 0 under the second set',
 		await height(api),
 		200,
-		({ section, method }) => section === 'training' && method === 'RoundFinalised'
+		({ section, method, data }) =>
+			section === 'training' && method === 'RoundFinalised' && data.programme.toNumber() === 0
 	);
 
 	// Charlie comes back; its session keys were kept.
