@@ -44,8 +44,13 @@ export const rpc = {
 		device: method('A device', 'ProvenanceDevice', id, at),
 		site: method('A site', 'ProvenanceSite', id, at),
 		subscribeRecords: {
-			...method('Records, as soon as they are final', 'ProvenanceEntry'),
-			pubsub: ['record', 'subscribeRecords', 'unsubscribeRecords'],
+			...method(
+				'Records as they become final, of all programmes or one, from the newest or a given one on',
+				'ProvenanceRecorded',
+				{ name: 'programme', type: 'Option<u32>', isOptional: true },
+				{ name: 'from', type: 'Option<u64>', isOptional: true }
+			),
+			pubsub: ['records', 'subscribeRecords', 'unsubscribeRecords'],
 		},
 	},
 };
@@ -66,6 +71,8 @@ export const types = {
 	},
 	ProvenanceRange: { first: 'u64', count: 'u32' },
 	ProvenancePage: { records: 'Vec<ProvenanceEntry>', next: 'Option<u64>' },
+	ProvenanceBlock: { number: 'u32', hash: 'H256' },
+	ProvenanceRecorded: { block: 'ProvenanceBlock', records: 'Vec<ProvenanceEntry>', next: 'u64' },
 	ProvenanceRecordProof: {
 		id: 'u64',
 		record: 'ProvenanceRecord',
@@ -75,7 +82,7 @@ export const types = {
 	ProvenancePath: { index: 'u32', count: 'u32', siblings: 'Vec<H256>' },
 	ProvenanceProof: {
 		record: 'Option<ProvenanceEntry>',
-		block: { number: 'u32', hash: 'H256' },
+		block: 'ProvenanceBlock',
 		handOvers: 'u32',
 		size: 'u32',
 		bundle: 'Bytes',

@@ -82,5 +82,18 @@ for (const name of asked) {
 	const decoded = name === 'proveAbsence' ? api.createType(defined[name].type, raw) : await api.rpc.provenance[name](...given);
 	same(raw, decoded, name);
 }
+if (there.includes('subscribeRecords')) {
+	// From a record on that is there, so that the first message comes at once.
+	const first = await new Promise((resolve, reject) => {
+		const late = setTimeout(() => reject(new Error('subscribeRecords: no message within 60 s')), 60_000);
+		const told = (message) => {
+			clearTimeout(late);
+			resolve(message);
+		};
+		api.rpc.provenance.subscribeRecords(record.programme, id, told).catch(reject);
+	});
+	same({ id, record }, first.records[0], 'subscribeRecords');
+	assert.ok(first.next.toNumber() > id && first.block.number.toNumber() >= record.block, `${first}`);
+}
 say(`${asked.length} provenance_* methods are what their definitions say`);
 await api.disconnect();

@@ -15,7 +15,7 @@ use std::{
 	env, fs,
 	path::{Path, PathBuf},
 	process::Command,
-	time::Duration,
+	time::{Duration, Instant},
 };
 
 /// One takes seconds. What takes longer waits for something that never comes.
@@ -109,6 +109,7 @@ impl<'a> Examples<'a> {
 			// Of an earlier run.
 			let _ = fs::remove_file(file);
 		}
+		let start = Instant::now();
 		let process = Process::start(name, command, &files[0], Some(&files[1]))
 			.context("scripts/setup --tests installs what the examples need")?;
 		let ended = tokio::time::timeout(LIMIT, self.net.guard(async { Ok(process.ended().await) })).await;
@@ -117,6 +118,7 @@ impl<'a> Examples<'a> {
 			let (seconds, log, out) = (LIMIT.as_secs(), tail(log, 30), tail(out, 30));
 			format!("{name} did not end within {seconds} s. It said so far:\n{out}\n{log}")
 		})??;
+		println!("{name}: {:.1} s", start.elapsed().as_secs_f64());
 		let (out, log) = (fs::read_to_string(out)?, fs::read_to_string(log)?);
 		Ok(Ran { name: name.into(), code: status.code(), out, log })
 	}
