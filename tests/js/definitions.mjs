@@ -75,7 +75,8 @@ const calls = {
 };
 const asked = there.filter((name) => !defined[name]?.pubsub && defined[name]);
 for (const name of asked) {
-	const takesBlock = defined[name].params.some((parameter) => parameter.name === 'at');
+	// As of a given block, a proof goes on to the next justification, which can be a newer one at each call.
+	const takesBlock = name !== 'prove' && defined[name].params.some((parameter) => parameter.name === 'at');
 	const given = [...calls[name], ...(takesBlock ? [at] : [])];
 	const raw = await provider.send(`provenance_${name}`, given);
 	// What changes with every block that is justified is asked about only once.
