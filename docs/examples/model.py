@@ -10,8 +10,11 @@ from safetensors import safe_open
 def rpc(node, method, *params):
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
     request = urllib.request.Request(node, body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        answer = json.load(response)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = json.load(response)
+    except OSError as error:
+        sys.exit(f"{node}: {error}")
     if "error" in answer:
         sys.exit(f"{answer['error']['code']}: {answer['error']['message']}")
     return answer["result"]

@@ -1,10 +1,17 @@
 // usage: node papi.mjs NODE GENESIS ARTIFACT        for example ws://127.0.0.1:9944 0x2f0b… 0x90c7…
 import { createClient } from 'polkadot-api';
-import { getWsProvider } from 'polkadot-api/ws-provider/node';
+import { getWsProvider, WsEvent } from 'polkadot-api/ws-provider/node';
 import { verify } from '@cairn/verifier';
 
 const [node, genesis, artifact] = process.argv.slice(2);
-const client = createClient(getWsProvider(node));
+// Without this it would try again for ever.
+const unreachable = ({ type }) => {
+	if (type === WsEvent.ERROR) {
+		console.error(`${node} cannot be reached`);
+		process.exit(1);
+	}
+};
+const client = createClient(getWsProvider(node, unreachable));
 try {
 	// All pages as of one block, newest record first. What a node lists is its word.
 	const { hash } = await client.getFinalizedBlock();

@@ -4,9 +4,11 @@ import { verify } from '@cairn/verifier';
 import { rpc, types } from './provenance.mjs';
 
 const [node, genesis, artifact] = process.argv.slice(2);
-const api = await ApiPromise.create({ provider: new WsProvider(node), rpc, types, noInitWarn: true });
-const { provenance } = api.rpc;
+const provider = new WsProvider(node);
 try {
+	const api = await ApiPromise.create({ provider, rpc, types, noInitWarn: true, throwOnConnect: true });
+	const { provenance } = api.rpc;
+
 	// All pages as of one block, newest record first. What a node lists is its word.
 	const block = await api.rpc.chain.getFinalizedHead();
 	let next = null;
@@ -32,4 +34,4 @@ try {
 	console.error(error.message);
 	process.exitCode = 1;
 }
-await api.disconnect();
+await provider.disconnect();
