@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/examples.rs"]
+mod examples;
 mod support;
 
 use anyhow::{ensure, Context, Result};
@@ -64,6 +66,7 @@ const CHECKS: &[(&str, Check)] = checks![
 	no_record_is_doubled_or_lost_after_all_that,
 	lineage_leads_to_genesis_in_pages_of_any_size,
 	every_aggregate_is_recomputed_bit_for_bit,
+	examples_of_the_docs_prove_what_they_are_asked_and_refuse_what_is_unknown,
 	model_has_learned_on_held_out_samples,
 ];
 
@@ -487,6 +490,12 @@ async fn every_aggregate_is_recomputed_bit_for_bit(net: &mut Devnet) -> Result<(
 		}
 	}
 	recompute_all(net, finalised).await
+}
+
+async fn examples_of_the_docs_prove_what_they_are_asked_and_refuse_what_is_unknown(
+	net: &mut Devnet,
+) -> Result<()> {
+	examples::run(net).await
 }
 
 async fn model_has_learned_on_held_out_samples(net: &mut Devnet) -> Result<()> {

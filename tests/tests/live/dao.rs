@@ -1,6 +1,7 @@
 //! The DAO on a live devnet, through the libraries that its members' wallets are made of: `@polkadot/api` and papi from
 //! npm, with no types of our own. The steps are in `js/`; here is the network that they run on.
 
+use crate::proofs;
 use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
 	devnet::{Devnet, Keep},
@@ -108,5 +109,9 @@ async fn govern(net: &mut Devnet) -> Result<()> {
 	let next = next.display().to_string();
 	let mut args = vec![url.as_str(), &candidate, &next, &edge];
 	args.extend(net.workers()[TRAINERS + 1..].iter().map(|w| w.identity.account.as_str()));
-	script(net, "governance.mjs", &args, Duration::from_secs(1200)).await
+	script(net, "governance.mjs", &args, Duration::from_secs(1200)).await?;
+	// Seconds. What takes longer waits for finality that does not come.
+	let proofs =
+		tokio::time::timeout(Duration::from_secs(300), proofs::hold_from_genesis_over_all_changes(net));
+	proofs.await.context("the records could not be proved within 300 s")?
 }

@@ -7,5 +7,6 @@ mod challenge;
 mod dao;
 mod main_job;
 mod network_faults;
+mod proofs;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,0 +1,238 @@
+// What @polkadot/api has to know of Cairn's provenance_* methods: pass both to ApiPromise.create. Runtime calls, queries
+// and transactions need nothing of this, because the chain's metadata describes them.
+
+const at = { name: 'at', type: 'BlockHash', isHistoric: true, isOptional: true };
+// `null` for one that is left out before another is given.
+const page = [
+	{ name: 'cursor', type: 'Option<u64>', isOptional: true },
+	{ name: 'count', type: 'Option<u32>', isOptional: true },
+];
+const artifact = { name: 'artifact', type: 'H256' };
+const programme = { name: 'programme', type: 'u32' };
+const account = { name: 'account', type: 'AccountId' };
+const id = { name: 'id', type: 'u32' };
+const record = { name: 'id', type: 'u64' };
+// The caller gets the error; it need not be logged as well.
+const method = (description, type, ...params) => ({ description, type, params, noErrorLog: true });
+
+export const rpc = {
+	provenance: {
+		programmes: method('The numbers of all programmes', 'Vec<u32>', at),
+		programme: method('A programme', 'ProvenanceProgramme', id, at),
+		currentRound: method('The round that runs in a programme', 'Option<ProvenanceRound>', programme, at),
+		round: method('A round', 'ProvenanceRound', programme, { name: 'index', type: 'u32' }, at),
+		rounds: method(
+			'A page of a programme’s rounds, newest first: all, or those that are running, finalised or failed',
+			'ProvenanceRoundPage',
+			programme,
+			{ name: 'state', type: 'Option<Text>', isOptional: true },
+			...page,
+			at
+		),
+		record: method('A record by its number', 'ProvenanceEntry', record, at),
+		recordByArtifact: method('The record of an artifact', 'ProvenanceEntry', artifact, at),
+		recordProof: method('A record and its path to the root of its block', 'ProvenanceRecordProof', record, at),
+		recordsByDevice: method('A page of the updates made on a device', 'ProvenancePage', id, ...page, at),
+		recordsBySite: method('A page of the updates made at a site', 'ProvenancePage', id, ...page, at),
+		recordsByAccount: method('A page of the updates made by an account', 'ProvenancePage', account, ...page, at),
+		lineage: method('A page of what an artifact came from, newest first', 'ProvenancePage', artifact, ...page, at),
+		descendants: method('A page of what an artifact became, oldest first', 'ProvenancePage', artifact, ...page, at),
+		// The node takes a record's number, too; a parameter has one type here.
+		prove: method('A bundle that proves an artifact’s record', 'ProvenanceProof', artifact, at),
+		proveAbsence: method('A bundle that proves that weights have no record', 'ProvenanceProof', artifact),
+		rewards: method('What an account earned in a programme', 'ProvenanceRewards', programme, account, at),
+		device: method('A device', 'ProvenanceDevice', id, at),
+		site: method('A site', 'ProvenanceSite', id, at),
+		subscribeRecords: {
+			...method(
+				'Records as they become final, of all programmes or one, from the newest or a given one on',
+				'ProvenanceRecorded',
+				{ name: 'programme', type: 'Option<u32>', isOptional: true },
+				{ name: 'from', type: 'Option<u64>', isOptional: true }
+			),
+			pubsub: ['records', 'subscribeRecords', 'unsubscribeRecords'],
+		},
+	},
+};
+
+export const types = {
+	ProvenanceEntry: { id: 'u64', record: 'ProvenanceRecord' },
+	ProvenanceRecord: {
+		kind: { _enum: ['Weights', 'Update', 'TrainingConfig'] },
+		artifact: 'H256',
+		base: 'Option<u64>',
+		inputs: 'Option<ProvenanceRange>',
+		producer: 'Option<AccountId>',
+		device: 'Option<u32>',
+		site: 'Option<u32>',
+		programme: 'u32',
+		round: 'Option<u32>',
+		block: 'u32',
+	},
+	ProvenanceRange: { first: 'u64', count: 'u32' },
+	ProvenancePage: { records: 'Vec<ProvenanceEntry>', next: 'Option<u64>' },
+	ProvenanceBlock: { number: 'u32', hash: 'H256' },
+	ProvenanceRecorded: { block: 'ProvenanceBlock', records: 'Vec<ProvenanceEntry>', next: 'u64' },
+	ProvenanceRecordProof: {
+		id: 'u64',
+		record: 'ProvenanceRecord',
+		inBatch: 'ProvenancePath',
+		inBlock: 'ProvenancePath',
+	},
+	ProvenancePath: { index: 'u32', count: 'u32', siblings: 'Vec<H256>' },
+	ProvenanceProof: {
+		record: 'Option<ProvenanceEntry>',
+		block: 'ProvenanceBlock',
+		handOvers: 'u32',
+		size: 'u32',
+		bundle: 'Bytes',
+	},
+	ProvenanceProgramme: {
+		id: 'u32',
+		name: 'Text',
+		state: { _enum: ['Open', 'Unfunded', 'Completed', 'Paused', 'Barred', 'Closed'] },
+		config: 'H256',
+		genesisWeights: 'H256',
+		weights: 'H256',
+		weightsRecord: 'u64',
+		aggregation: 'ProvenanceAggregation',
+		schedule: 'ProvenanceSchedule',
+		committeeSize: 'u32',
+		auditSize: 'u32',
+		minUpdates: 'u32',
+		targetUpdates: 'u32',
+		maxUpdates: 'u32',
+		maxSamples: 'u32',
+		maxLocalSteps: 'u32',
+		rounds: 'u32',
+		finalised: 'u32',
+		round: 'u32',
+		committeeShare: 'u8',
+		rewardPerRound: 'u128',
+		licence: 'Text',
+		dataCategory: 'Text',
+		epsilonPerRound: 'Option<u32>',
+		challengeBond: 'u128',
+		pot: 'AccountId',
+		potFree: 'u128',
+	},
+	ProvenanceSchedule: { commit: 'u32', availability: 'u32', aggregate: 'u32', reveal: 'u32', challenge: 'u32' },
+	ProvenanceAggregation: {
+		rule: {
+			_enum: {
+				WeightedMean: 'Null',
+				TrimmedMean: { trim: 'u32' },
+				CoordinateMedian: 'Null',
+				Krum: { hostile: 'u32' },
+				MultiKrum: { hostile: 'u32', selected: 'u32' },
+				GeometricMedian: { smoothing: 'u64', iterations: 'u32' },
+				CenteredClipping: { radius: 'u64', iterations: 'u32' },
+			},
+		},
+		normalisation: 'Option<ProvenanceNormalisation>',
+		bucketing: 'Option<u32>',
+		mixing: 'Option<ProvenanceMixing>',
+		optimiser: {
+			_enum: {
+				Sgd: { rate: 'u32' },
+				Nesterov: { rate: 'u32', momentum: 'u32' },
+				Adam: { rate: 'u32', beta1: 'u32', beta2: 'u32', epsilon: 'u64' },
+			},
+		},
+	},
+	ProvenanceNormalisation: { effective: { _enum: ['Mean', 'Median'] }, cap: 'u32' },
+	ProvenanceMixing: { hostile: 'u32' },
+	ProvenanceRoundPage: { rounds: 'Vec<ProvenanceRound>', next: 'Option<u32>' },
+	ProvenanceRound: {
+		programme: 'u32',
+		index: 'u32',
+		attempt: 'u32',
+		phase: {
+			_enum: [
+				'Commit',
+				'Availability',
+				'Aggregate',
+				'Reveal',
+				'Challenge',
+				'AuditAggregate',
+				'AuditReveal',
+				'Finalised',
+				'Failed',
+			],
+		},
+		deadline: 'Option<u32>',
+		opened: 'u32',
+		base: 'H256',
+		baseRecord: 'u64',
+		terms: { aggregation: 'ProvenanceAggregation', maxSamples: 'u32', maxLocalSteps: 'u32' },
+		commitCount: 'u32',
+		commits: 'Vec<ProvenanceCommit>',
+		committee: 'Vec<ProvenanceMember>',
+		included: 'Bytes',
+		bucketingSeed: 'Option<H256>',
+		result: 'Option<H256>',
+		quality: 'Option<H256>',
+		challenge: 'Option<ProvenanceChallenge>',
+		resultRecord: 'Option<u64>',
+		updates: 'Option<ProvenanceRange>',
+		failure: 'Option<ProvenanceFailure>',
+	},
+	ProvenanceCommit: {
+		index: 'u32',
+		producer: 'AccountId',
+		device: 'u32',
+		artifact: 'H256',
+		samples: 'u32',
+		localSteps: 'u32',
+	},
+	ProvenanceMember: {
+		account: 'AccountId',
+		bitmap: 'Option<Bytes>',
+		committed: 'bool',
+		revealed: 'Option<H256>',
+		quality: 'Option<H256>',
+		outcome: 'Option<ProvenanceOutcome>',
+	},
+	ProvenanceOutcome: { _enum: ['Agreed', 'Dissented', 'Silent', 'Overturned'] },
+	ProvenanceChallenge: {
+		challenger: 'AccountId',
+		claimed: 'H256',
+		committee: 'Vec<ProvenanceMember>',
+		verdict: 'Option<ProvenanceVerdict>',
+	},
+	ProvenanceVerdict: { _enum: ['Upheld', 'Overturned', 'None'] },
+	ProvenanceFailure: {
+		_enum: ['TooFewCommits', 'TooFewIncluded', 'NoAgreement', 'AlreadyRecorded', 'ProgrammeClosed', 'NoVerdict'],
+	},
+	ProvenanceRewards: { points: 'u128', claimable: 'u128', claimed: 'u128' },
+	ProvenanceDevice: {
+		id: 'u32',
+		site: 'u32',
+		account: 'AccountId',
+		class: { _enum: ['Cpu', 'Gpu', 'Tpu', 'Edge', 'Accelerator'] },
+		memoryMib: 'u32',
+		state: { _enum: ['Registered', 'Attested', 'Active', 'Suspended', 'Retired'] },
+		networkKey: 'Option<H256>',
+		vendor: 'Text',
+		model: 'Text',
+		image: 'Option<H256>',
+		evidence: 'Option<ProvenanceEvidence>',
+		recheckDue: 'Option<u32>',
+	},
+	ProvenanceEvidence: {
+		kind: { _enum: ['Measured'] },
+		speed: 'Option<ProvenanceSpeed>',
+		at: 'u32',
+		expires: 'u32',
+		valid: 'bool',
+	},
+	ProvenanceSpeed: { flops: 'u64', bandwidth: 'u64' },
+	ProvenanceSite: {
+		id: 'u32',
+		owner: 'AccountId',
+		name: 'Text',
+		region: 'Text',
+		energy: { _enum: ['Unknown', 'Grid', 'Renewable', 'Nuclear', 'Fossil', 'Mixed'] },
+		devices: 'u32',
+	},
+};
