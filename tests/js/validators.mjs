@@ -1,7 +1,7 @@
 // The DAO changes the validator set, twice; finality goes on through it.
 
 import assert from 'node:assert/strict';
-import { CRN, account, ayes, connect, enact, height, nextBlock, refused, say, send, waitFor } from './lib.mjs';
+import { CRN, account, ayes, connect, enact, nextBlock, refused, say, send, waitFor } from './lib.mjs';
 
 export async function validators(api, newcomerUrl) {
 	const newcomer = await connect(newcomerUrl);
@@ -24,6 +24,7 @@ export async function validators(api, newcomerUrl) {
 
 	// Dave comes, Charlie goes.
 	const second = [...before.filter((address) => address !== charlie.address), dave.address];
+	let since;
 	const first = async () => {
 		// The newcomer makes keys on its own node and binds them to its account.
 		const { keys, proof } = await newcomer._rpcCore.provider.send('author_rotateKeysWithOwner', [
@@ -31,7 +32,7 @@ export async function validators(api, newcomerUrl) {
 		]);
 		await refused(api, api.tx.session.setKeys(keys, '0x'), dave, /InvalidProof|session\./);
 		await send(api, api.tx.session.setKeys(keys, proof), dave);
-		await change(api, [api, newcomer], propose(second), second, dave.address);
+		since = await change(api, [api, newcomer], propose(second), second, dave.address);
 	};
 	await Promise.all([assert.rejects(mistake, /governance\./), first()]);
 
@@ -39,7 +40,7 @@ export async function validators(api, newcomerUrl) {
 	await waitFor(
 		api,
 		'a round of programme 0 under the second set',
-		await height(api),
+		since,
 		200,
 		({ section, method, data }) =>
 			section === 'training' && method === 'RoundFinalised' && data.programme.toNumber() === 0
@@ -51,18 +52,22 @@ export async function validators(api, newcomerUrl) {
 	await newcomer.disconnect();
 }
 
-// Enacts a change of the set. It has happened once `newcomer` has made a block and both nodes know the block as final.
+// Enacts a change of the set. It has happened once `newcomer` has made a block and both nodes know the block as final. A
+// block from which on the set is the new one.
 async function change(api, nodes, proposal, wanted, newcomer) {
 	const setBefore = (await api.call.grandpaApi.currentSetId()).toNumber();
 	const { number } = await enact(api, proposal);
 	const deadline = number + 100;
 	let authored = false;
+	let since;
 	for (;;) {
 		await nextBlock(api);
 		const head = (await api.rpc.chain.getHeader()).number.toNumber();
 		const validators = (await api.query.session.validators()).map(String);
 		if (validators.includes(newcomer)) {
 			assert.deepEqual([...validators].sort(), [...wanted].sort());
+			// The block that was asked may be the one after `head`.
+			since ??= head + 1;
 			const header = await api.derive.chain.getHeader(await api.rpc.chain.getBlockHash());
 			authored ||= header.author?.toString() === newcomer;
 			if (authored) {
@@ -88,4 +93,5 @@ async function change(api, nodes, proposal, wanted, newcomer) {
 		}
 	}
 	say(`the set changed to ${wanted.length} validators, block ${target} is final under set ${set}`);
+	return since;
 }
