@@ -360,3 +360,76 @@ fn tile_of<V: Sixteen, const S: usize>(a: &[Line], b: &[Line], next: &[f32], lan
 		}
 	}
 }
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+
+	type Way = (fn(&[&[f32]], &mut [Line]), fn(&[Line], &[&[f32]], &mut [Line]));
+
+	/// Every way that this processor has.
+	fn ways() -> Vec<Way> {
+		let mut ways: Vec<Way> = vec![
+			(pack::<[f32; WIDTH], 2>, add_all_products::<[f32; WIDTH], 2>),
+			(pack::<[f32; WIDTH], 4>, add_all_products::<[f32; WIDTH], 4>),
+		];
+		#[cfg(target_arch = "x86_64")]
+		{
+			if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+				ways.push((pack::<x86::Halves, 2>, add_all_products::<x86::Halves, 2>));
+			}
+			if has_wide_vectors() {
+				ways.push((pack::<x86::Whole, 4>, add_all_products::<x86::Whole, 4>));
+			}
+		}
+		ways
+	}
+
+	#[test]
+	fn every_way_of_multiplying_rounds_no_more_often_than_said() {
+		for n in [1usize, 2, 4, 5, 9, 13] {
+			for len in [1, 15, 16, 100, BLOCK] {
+				let number = |i: usize| match i % 11 {
+					0 => LEAST / 2.0,
+					1 => -LEAST,
+					_ => (i as f32 * 0.7).sin() * 10f32.powi((i % 9) as i32 - 4),
+				};
+				let data: Vec<Vec<f32>> =
+					(0..n).map(|row| (0..len).map(|c| number(row * len + c)).collect()).collect();
+				let columns: Vec<&[f32]> = data.iter().map(|row| &row[..]).collect();
+				let sides = n.div_ceil(SIDE);
+				let count = sides * (sides + 1) / 2 * SIDE * SIDE;
+				for (way, (pack, add)) in ways().into_iter().enumerate() {
+					// What is there from the block before must not stay.
+					let mut packed = vec![Line([0.0; WIDTH]); sides * SIDE * STEPS];
+					packed[..n * STEPS].fill(Line([f32::NAN; WIDTH]));
+					pack(&columns, &mut packed);
+					let mut lanes = vec![Line::default(); count];
+					let mut products = Products { sides, sums: vec![0.0; count] };
+					// As often as sums are added in binary32.
+					for _ in 0..BLOCKS {
+						add(&packed, &columns, &mut lanes);
+					}
+					move_on(&mut lanes, &mut products.sums);
+					assert!(lanes.iter().all(|line| line.0 == [0.0; WIDTH]));
+					for i in 0..n {
+						for j in i..n {
+							let terms = || {
+								let kept = |x: &f32| if x.abs() < LEAST { 0.0 } else { f64::from(*x) };
+								data[i].iter().zip(&data[j]).map(move |(x, y)| kept(x) * kept(y))
+							};
+							let expected = terms().sum::<f64>() * BLOCKS as f64;
+							let size = terms().map(f64::abs).sum::<f64>() * BLOCKS as f64;
+							let found = products.between(i, j);
+							let most = size * ROUNDINGS as f64 * 2f64.powi(-24) * 1.001;
+							assert!(
+								(found - expected).abs() <= most,
+								"way {way}, rows {i} and {j} of {n}, {len} elements: {found}, not {expected}"
+							);
+						}
+					}
+				}
+			}
+		}
+	}
+}
