@@ -2,11 +2,13 @@
 
 mod arithmetic;
 mod check;
+mod distances;
 mod engine;
 mod error;
 mod optimiser;
 mod pairs;
 mod pre;
+mod products;
 mod quality;
 mod round;
 mod rows;

@@ -43,6 +43,31 @@ pub(crate) fn add_all_pairs(rows: &[f64], len: usize, lanes: &mut [Lanes]) {
 	in_tiles::<[f64; LANES], 2>(rows, len, lanes);
 }
 
+/// Adds the squared differences of some pairs of rows of `len` elements each: of each fan's first row and each of its
+/// others, whose sums stand one after the other.
+pub(crate) fn add_fans(rows: &[f64], len: usize, fans: &[(usize, Vec<usize>)], lanes: &mut [Lanes]) {
+	#[cfg(target_arch = "x86_64")]
+	{
+		#[target_feature(enable = "avx512f")]
+		fn with_avx512(rows: &[f64], len: usize, fans: &[(usize, Vec<usize>)], lanes: &mut [Lanes]) {
+			in_fans::<x86::Whole>(rows, len, fans, lanes);
+		}
+		#[target_feature(enable = "avx2")]
+		fn with_avx2(rows: &[f64], len: usize, fans: &[(usize, Vec<usize>)], lanes: &mut [Lanes]) {
+			in_fans::<x86::Halves>(rows, len, fans, lanes);
+		}
+		if has_wide_vectors() {
+			// SAFETY: all that `with_avx512` asks for is the feature that was just found.
+			return unsafe { with_avx512(rows, len, fans, lanes) };
+		}
+		if std::arch::is_x86_feature_detected!("avx2") {
+			// SAFETY: all that `with_avx2` asks for is the feature that was just found.
+			return unsafe { with_avx2(rows, len, fans, lanes) };
+		}
+	}
+	in_fans::<[f64; LANES]>(rows, len, fans, lanes);
+}
+
 /// Eight numbers side by side.
 trait Eight: Copy {
 	fn load(from: &[f64; LANES]) -> Self;
@@ -175,6 +200,24 @@ fn in_tiles<E: Eight, const S: usize>(rows: &[f64], len: usize, lanes: &mut [Lan
 			for j in other..n {
 				tile::<E, 1, 1>([row(i)], [row(j)], |_, _| place(n, i, j), lanes);
 			}
+		}
+	}
+}
+
+/// [`add_fans`], four pairs at a time. The sign of a difference does not matter to its square.
+#[inline(always)]
+fn in_fans<E: Eight>(rows: &[f64], len: usize, fans: &[(usize, Vec<usize>)], lanes: &mut [Lanes]) {
+	let row = |i: usize| &rows[i * len..(i + 1) * len];
+	let mut at = 0;
+	for (hub, others) in fans {
+		let (fours, rest) = others.as_chunks::<4>();
+		for four in fours {
+			tile::<E, 1, 4>([row(*hub)], four.map(row), |_, c| at + c, lanes);
+			at += 4;
+		}
+		for other in rest {
+			tile::<E, 1, 1>([row(*hub)], [row(*other)], |_, _| at, lanes);
+			at += 1;
 		}
 	}
 }

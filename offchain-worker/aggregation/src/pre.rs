@@ -2,10 +2,10 @@
 
 use crate::{
 	check::slices,
+	distances::{least, Distances},
 	error::Bucketed,
 	rows::{Rows, Stage},
 	rules::from_millionths,
-	sums::Distances,
 	AggregationError, CheckedUpdate,
 };
 use cairn_primitives::aggregation::{EffectiveSteps, Mixing, Normalisation};
@@ -78,7 +78,7 @@ impl PreAggregation {
 			}
 			// Below `found`, hence a usize.
 			let neighbours = found - mixing.hostile as usize;
-			let groups = nearest(&Distances::of(&rows, threads)?, neighbours);
+			let groups = nearest(Distances::of(&rows, threads)?, neighbours)?;
 			rows.push(Stage::Groups(groups));
 		}
 		Ok(Prepared { rows, samples, bucketed })
@@ -158,16 +158,19 @@ impl Bucketing {
 
 /// For each row the rows nearest to it, so many of them, itself among them, in ascending order. Of rows equally far, the
 /// first.
-fn nearest(distances: &Distances, neighbours: usize) -> Vec<Vec<usize>> {
+fn nearest(mut distances: Distances, neighbours: usize) -> Result<Vec<Vec<usize>>, AggregationError> {
 	let n = distances.rows();
-	let of = |i: usize| {
-		let mut rows: Vec<usize> = (0..n).collect();
-		rows.sort_by(|a, b| distances.between(i, *a).total_cmp(&distances.between(i, *b)));
-		rows.truncate(neighbours);
-		rows.sort_unstable();
-		rows
+	let of = |distances: &Distances, i: usize| {
+		let bounds: Vec<_> = (0..n).map(|j| distances.between(i, j)).collect();
+		least(&bounds, neighbours)
 	};
-	(0..n).map(of).collect()
+	let mut pairs = Vec::new();
+	for i in 0..n {
+		let (_, open) = of(&distances, i);
+		pairs.extend(open.into_iter().filter(|j| *j != i).map(|j| (i, j)));
+	}
+	distances.measure(pairs.into_iter())?;
+	Ok((0..n).map(|i| of(&distances, i).0).collect())
 }
 
 #[cfg(test)]
@@ -187,7 +190,8 @@ mod tests {
 			let all: Vec<[f32; 3]> = honest.iter().copied().chain(hostile[..f].iter().map(finite)).collect();
 			let mut rows = Rows::new(all.iter().map(|row| vec![&row[..]]).collect());
 			let distances = Distances::of(&rows, 2).expect("standard arithmetic");
-			rows.push(Stage::Groups(nearest(&distances, all.len() - f)));
+			let groups = nearest(distances, all.len() - f).expect("standard arithmetic");
+			rows.push(Stage::Groups(groups));
 			let part = Part { tensor: 0, start: 0, len: 3 };
 			let mixed: Vec<Vec<f32>> = rows.columns(part, &mut Buffers::default(), |columns| {
 				columns.iter().map(|column| column.to_vec()).collect()

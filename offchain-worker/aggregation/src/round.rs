@@ -162,7 +162,7 @@ pub fn settle(
 /// envelope, where they do and rule or optimiser needs it; where they name none, these start from zeros.
 ///
 /// Beside what it is given and returns, it takes less than 9 KiB per update and thread and 64 KiB, and where the rule or
-/// mixing measures distances between all pairs of rows, 72 bytes per pair and thread and 8 bytes per pair.
+/// mixing compares all pairs of rows, 72 bytes per pair and thread and 80 bytes per pair.
 ///
 /// # Errors
 /// As [`settle`]; also when a number of the method is out of its bounds, or the state is missing, is another one, or

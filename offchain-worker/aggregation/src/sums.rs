@@ -3,7 +3,7 @@
 use crate::{
 	arithmetic::vectorised,
 	engine::{in_order, Parts, BLOCK},
-	pairs::{add_all_pairs, place},
+	pairs::{add_all_pairs, add_fans, place},
 	rows::{Buffers, Rows},
 	rules::CoordinateRule,
 	AggregationError,
@@ -72,56 +72,89 @@ fn add_products(lanes: &mut Lanes, a: &[f32], b: &[f32]) {
 	lanes.add(a, b, |x, y| f64::from(x) * f64::from(y));
 }
 
-/// Squared distances between all pairs of rows.
-pub(crate) struct Distances {
-	rows: usize,
-	/// Of row 0 to 1, 2, …, then of row 1 to 2, 3, …
-	squares: Vec<f64>,
+/// The squared distances of the `wanted` pairs of rows, each handed to `found` with the pair's place, in one walk over the
+/// updates. It needs 72 bytes per pair and thread, and 1 KiB per row and thread.
+pub(crate) fn exact_distances(
+	rows: &Rows,
+	wanted: &mut [bool],
+	threads: usize,
+	mut found: impl FnMut(usize, f64),
+) -> Result<(), AggregationError> {
+	let n = rows.count();
+	let count = wanted.iter().filter(|wanted| **wanted).count();
+	if count == 0 {
+		return Ok(());
+	}
+	// All of them are faster by the pair than some.
+	let fans = if count * 2 < wanted.len() { fans(n, wanted) } else { Vec::new() };
+	let count = if fans.is_empty() { wanted.len() } else { count };
+	let mut used = vec![fans.is_empty(); n];
+	for (hub, others) in &fans {
+		used[*hub] = true;
+		others.iter().for_each(|other| used[*other] = true);
+	}
+	let squares = in_order(Parts::of(rows.like()), count, threads, |part, sums| {
+		let mut buffers = Buffers::default();
+		let mut lanes = vec![Lanes::default(); count];
+		let mut wide = vec![0.0f64; n * AT_ONCE];
+		for block in part.blocks() {
+			rows.columns(block, &mut buffers, |columns| {
+				for start in (0..block.len).step_by(AT_ONCE) {
+					let range = start..block.len.min(start + AT_ONCE);
+					let wide = &mut wide[..n * range.len()];
+					let rows = wide.chunks_exact_mut(range.len()).zip(columns).zip(&used);
+					for ((to, column), _) in rows.filter(|(_, used)| **used) {
+						let from = &column[range.clone()];
+						vectorised!(widen(from: &[f32], to: &mut [f64]));
+					}
+					if fans.is_empty() {
+						add_all_pairs(wide, range.len(), &mut lanes);
+					} else {
+						add_fans(wide, range.len(), &fans, &mut lanes);
+					}
+				}
+			});
+		}
+		for (sum, lanes) in sums.iter_mut().zip(lanes) {
+			*sum = lanes.sum();
+		}
+	})?;
+	if fans.is_empty() {
+		squares.into_iter().enumerate().for_each(|(at, square)| found(at, square));
+	} else {
+		let pairs = fans.iter().flat_map(|(hub, others)| others.iter().map(|other| (*hub, *other)));
+		for ((i, j), square) in pairs.zip(squares) {
+			found(place(n, i.min(j), i.max(j)), square);
+		}
+	}
+	Ok(())
 }
 
-impl Distances {
-	/// Measures them, in one walk over the updates. It needs 72 bytes per pair of rows and thread, and 1 KiB per row and
-	/// thread.
-	pub(crate) fn of(rows: &Rows, threads: usize) -> Result<Self, AggregationError> {
-		let n = rows.count();
-		let pairs = n * (n - 1) / 2;
-		let squares = in_order(Parts::of(rows.like()), pairs, threads, |part, sums| {
-			let mut buffers = Buffers::default();
-			let mut lanes = vec![Lanes::default(); pairs];
-			let mut wide = vec![0.0f64; n * AT_ONCE];
-			for block in part.blocks() {
-				rows.columns(block, &mut buffers, |columns| {
-					for start in (0..block.len).step_by(AT_ONCE) {
-						let range = start..block.len.min(start + AT_ONCE);
-						let wide = &mut wide[..n * range.len()];
-						for (to, column) in wide.chunks_exact_mut(range.len()).zip(columns) {
-							let from = &column[range.clone()];
-							vectorised!(widen(from: &[f32], to: &mut [f64]));
-						}
-						add_all_pairs(wide, range.len(), &mut lanes);
-					}
-				});
+/// Deals pairs out to rows that many of them have in common: each with its others. Takes them out of `wanted`.
+fn fans(n: usize, wanted: &mut [bool]) -> Vec<(usize, Vec<usize>)> {
+	let mut fans = Vec::new();
+	let mut degrees = vec![0usize; n];
+	for i in 0..n {
+		for j in i + 1..n {
+			if wanted[place(n, i, j)] {
+				degrees[i] += 1;
+				degrees[j] += 1;
 			}
-			for (sum, lanes) in sums.iter_mut().zip(lanes) {
-				*sum = lanes.sum();
-			}
-		})?;
-		Ok(Self { rows: n, squares })
-	}
-
-	/// How many rows there are.
-	pub(crate) fn rows(&self) -> usize {
-		self.rows
-	}
-
-	/// The squared distance between two rows; 0 between a row and itself.
-	pub(crate) fn between(&self, i: usize, j: usize) -> f64 {
-		let (i, j) = (i.min(j), i.max(j));
-		if i == j {
-			return 0.0;
 		}
-		self.squares[place(self.rows, i, j)]
 	}
+	while let Some((hub, _)) = degrees.iter().enumerate().filter(|(_, d)| **d > 0).max_by_key(|(_, d)| **d) {
+		let mut others = Vec::with_capacity(degrees[hub]);
+		for other in (0..n).filter(|other| *other != hub) {
+			let at = place(n, hub.min(other), hub.max(other));
+			if std::mem::take(&mut wanted[at]) {
+				degrees[other] -= 1;
+				others.push(other);
+			}
+		}
+		degrees[hub] = 0;
+		fans.push((hub, others));
+	}
+	fans
 }
 
 #[inline(always)]

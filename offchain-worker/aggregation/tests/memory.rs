@@ -66,7 +66,7 @@ fn most<T>(f: impl FnOnce() -> T) -> (usize, T) {
 /// Beside what a settlement returns, for so many rows: what the README says.
 fn constant(n: usize, threads: usize, all_pairs: bool) -> usize {
 	let pairs = if all_pairs { n * (n - 1) / 2 } else { 0 };
-	(9 << 10) * n * threads + 72 * pairs * threads + 8 * pairs + (64 << 10)
+	(9 << 10) * n * threads + 72 * pairs * threads + 80 * pairs + (64 << 10)
 }
 
 fn mapped(store: &Store, base: &TensorFile, n: usize, elements: usize) -> Vec<CheckedUpdate> {

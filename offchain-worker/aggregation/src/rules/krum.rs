@@ -8,50 +8,54 @@
 //! by, at least *n* − 2*f* − 1 are honest.
 
 use super::Combination;
-use crate::sums::Distances;
+use crate::{
+	distances::{least, Bounds, Distances},
+	AggregationError,
+};
 
 /// The mean of the `selected` rows with the least scores. There are at least 2 · `hostile` + 3 rows, and at least
 /// `hostile` + `selected`.
-pub(super) fn combination(distances: &Distances, hostile: usize, selected: usize) -> Combination<'static> {
-	let mut weights = vec![0.0; distances.rows()];
-	for row in select(&scores(distances, hostile), selected) {
+pub(super) fn combination(
+	mut distances: Distances,
+	hostile: usize,
+	selected: usize,
+) -> Result<Combination<'static>, AggregationError> {
+	let n = distances.rows();
+	let neighbours = n - hostile - 2;
+	let (mut chosen, open) = least(&scores(&distances, neighbours), selected);
+	if !open.is_empty() {
+		// All that the scores of these rows can be made of.
+		let mut pairs = Vec::new();
+		for i in open {
+			let others = || (0..n).filter(move |j| *j != i).map(|j| (j, distances.between(i, j)));
+			let mut highs: Vec<f64> = others().map(|(_, (_, high))| high).collect();
+			highs.sort_unstable_by(f64::total_cmp);
+			let farthest = highs[neighbours - 1];
+			pairs.extend(others().filter(|(_, (low, _))| *low <= farthest).map(|(j, _)| (i, j)));
+		}
+		distances.measure(pairs.into_iter())?;
+		(chosen, _) = least(&scores(&distances, neighbours), selected);
+	}
+	let mut weights = vec![0.0; n];
+	for row in chosen {
 		weights[row] = 1.0;
 	}
-	Combination { centre: None, weights, divisor: selected as f64 }
+	Ok(Combination { centre: None, weights, divisor: selected as f64 })
 }
 
-/// Per row, the sum of the squared distances to its nearest n − `hostile` − 2 others, in ascending order.
-fn scores(distances: &Distances, hostile: usize) -> Vec<f64> {
+/// Per row, the sum of the squared distances to its nearest others, so many of them, in ascending order.
+///
+/// A sum of greater numbers in ascending order, so rounded, is never less: bounds on distances give bounds on scores.
+fn scores(distances: &Distances, neighbours: usize) -> Vec<Bounds> {
 	let n = distances.rows();
-	let score = |i: usize| {
-		let mut others: Vec<f64> = (0..n).filter(|j| *j != i).map(|j| distances.between(i, j)).collect();
+	let score = |i: usize, of: fn(Bounds) -> f64| {
+		let mut others: Vec<f64> = (0..n).filter(|j| *j != i).map(|j| of(distances.between(i, j))).collect();
 		others.sort_unstable_by(f64::total_cmp);
 		let mut sum = 0.0f64;
-		for square in &others[..n - hostile - 2] {
+		for square in &others[..neighbours] {
 			sum += square;
 		}
 		sum
 	};
-	(0..n).map(score).collect()
-}
-
-/// The rows with the least scores; of equal scores, the row that comes first.
-fn select(scores: &[f64], selected: usize) -> Vec<usize> {
-	let mut rows: Vec<usize> = (0..scores.len()).collect();
-	// A stable sort, which leaves equal ones in their order.
-	rows.sort_by(|a, b| scores[*a].total_cmp(&scores[*b]));
-	rows.truncate(selected);
-	rows
-}
-
-#[cfg(test)]
-mod tests {
-	use super::*;
-
-	#[test]
-	fn least_scores_are_selected_and_the_first_of_equal_ones() {
-		assert_eq!(select(&[3.0, 1.0, 2.0, 1.0], 1), [1]);
-		assert_eq!(select(&[3.0, 1.0, 2.0, 1.0], 2), [1, 3]);
-		assert_eq!(select(&[0.0; 5], 3), [0, 1, 2]);
-	}
+	(0..n).map(|i| (score(i, |(low, _)| low), score(i, |(_, high)| high))).collect()
 }

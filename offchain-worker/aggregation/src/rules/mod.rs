@@ -15,7 +15,7 @@ mod weighted_mean;
 
 pub(crate) use combination::Combination;
 
-use crate::{engine::Part, error::Bucketed, rows::Rows, sums::Distances, AggregationError};
+use crate::{distances::Distances, engine::Part, error::Bucketed, rows::Rows, AggregationError};
 use cairn_primitives::{rule::MILLION, AggregationRule};
 use trimmed_mean::TrimmedMean;
 
@@ -66,10 +66,10 @@ pub(crate) fn prepare<'a>(
 		AggregationRule::TrimmedMean { trim } => Box::new(TrimmedMean::new(found, trim as usize)),
 		AggregationRule::CoordinateMedian => Box::new(TrimmedMean::median(found)),
 		AggregationRule::Krum { hostile } => {
-			Box::new(krum::combination(&Distances::of(rows, threads)?, hostile as usize, 1))
+			Box::new(krum::combination(Distances::of(rows, threads)?, hostile as usize, 1)?)
 		},
 		AggregationRule::MultiKrum { hostile, selected } => {
-			Box::new(krum::combination(&Distances::of(rows, threads)?, hostile as usize, selected as usize))
+			Box::new(krum::combination(Distances::of(rows, threads)?, hostile as usize, selected as usize)?)
 		},
 		AggregationRule::GeometricMedian { smoothing, iterations } => {
 			Box::new(geometric_median::combination(rows, from_millionths(smoothing), iterations, threads)?)

@@ -6,14 +6,15 @@
 //! of an even number, so it withstands (`n` − 1) / 2 hostile rows, rounded down. The numbers of samples, which a hostile
 //! worker could invent, do not count.
 
-use super::{network::Network, CoordinateRule};
-use crate::{arithmetic::vectorised, engine::Part};
+use super::{
+	network::{Network, Vector, SIDE_BY_SIDE},
+	CoordinateRule,
+};
+use crate::{arithmetic::has_wide_vectors, engine::Part};
 use std::ops::Range;
 
-/// Coordinates that are sorted side by side.
-const SIDE_BY_SIDE: usize = 32;
-
-/// Drops the `trim` smallest and the `trim` largest values, averages the rest, summed in ascending order.
+/// Drops the `trim` smallest and the `trim` largest values, averages the rest, summed in ascending order. Zeros of either
+/// sign count as equal, as they do in a sum that starts at +0.
 pub(crate) struct TrimmedMean {
 	network: Network,
 	kept: Range<usize>,
@@ -32,56 +33,55 @@ impl TrimmedMean {
 	}
 }
 
-/// Maps a float's bits to an integer that sorts as IEEE 754's total order does (-0 before +0), and back: the function
-/// is its own inverse. Integers sort faster, and there is no comparison whose result for NaN would matter.
 #[inline(always)]
-fn key(bits: i32) -> i32 {
-	bits ^ (((bits >> 31) as u32) >> 1) as i32
-}
-
-#[inline(always)]
-fn fill(rule: &TrimmedMean, columns: &[&[f32]], out: &mut [f64]) {
-	let mut keys = vec![[0i32; SIDE_BY_SIDE]; columns.len()];
+fn fill<V: Vector>(rule: &TrimmedMean, columns: &[&[f32]], out: &mut [f64]) {
+	let mut values = rule.network.rows();
 	let count = rule.kept.len() as f64;
 	for (i, out) in out.chunks_mut(SIDE_BY_SIDE).enumerate() {
-		// Where fewer are left, old keys stand behind them, which nobody looks at.
+		// Where fewer are left, old values stand behind them, which nobody looks at.
 		let range = i * SIDE_BY_SIDE..i * SIDE_BY_SIDE + out.len();
-		for (keys, column) in keys.iter_mut().zip(columns) {
-			for (k, x) in keys.iter_mut().zip(&column[range.clone()]) {
-				*k = key(x.to_bits() as i32);
+		for (values, column) in values.iter_mut().zip(columns) {
+			let column = &column[range.clone()];
+			match column.first_chunk() {
+				Some(all) => values.0 = *all,
+				None => values.0[..column.len()].copy_from_slice(column),
 			}
 		}
-		rule.network.sort(&mut keys);
-		out.fill(0.0);
-		for keys in &keys[rule.kept.clone()] {
-			for (sum, k) in out.iter_mut().zip(keys) {
-				*sum += f64::from(f32::from_bits(key(*k) as u32));
+		rule.network.sort::<V>(&mut values);
+		let mut sums = [0.0f64; SIDE_BY_SIDE];
+		for values in &values[rule.kept.clone()] {
+			for at in (0..SIDE_BY_SIDE).step_by(V::WIDTH) {
+				V::load(values, at).add_to(&mut sums[at..]);
 			}
 		}
-		for sum in out {
-			*sum /= count;
+		for (out, sum) in out.iter_mut().zip(sums) {
+			*out = sum / count;
 		}
 	}
 }
 
 impl CoordinateRule for TrimmedMean {
 	fn aggregate(&self, _: Part, columns: &[&[f32]], out: &mut [f64]) {
-		let rule = self;
-		vectorised!(fill(rule: &TrimmedMean, columns: &[&[f32]], out: &mut [f64]));
-	}
-}
-
-#[cfg(test)]
-mod tests {
-	use super::*;
-	use proptest::prelude::*;
-
-	proptest! {
-		#[test]
-		fn key_sorts_as_the_total_order_and_is_its_own_inverse(a: u32, b: u32) {
-			let (x, y) = (f32::from_bits(a), f32::from_bits(b));
-			prop_assert_eq!(key(a as i32).cmp(&key(b as i32)), x.total_cmp(&y));
-			prop_assert_eq!(key(key(a as i32)), a as i32);
+		#[cfg(target_arch = "x86_64")]
+		{
+			use super::network::x86::{Half, Whole};
+			#[target_feature(enable = "avx512f")]
+			fn with_avx512(rule: &TrimmedMean, columns: &[&[f32]], out: &mut [f64]) {
+				fill::<Whole>(rule, columns, out);
+			}
+			#[target_feature(enable = "avx2")]
+			fn with_avx2(rule: &TrimmedMean, columns: &[&[f32]], out: &mut [f64]) {
+				fill::<Half>(rule, columns, out);
+			}
+			if has_wide_vectors() {
+				// SAFETY: all that `with_avx512` asks for is the feature that was just found.
+				return unsafe { with_avx512(self, columns, out) };
+			}
+			if std::arch::is_x86_feature_detected!("avx2") {
+				// SAFETY: all that `with_avx2` asks for is the feature that was just found.
+				return unsafe { with_avx2(self, columns, out) };
+			}
 		}
+		fill::<[f32; 4]>(self, columns, out);
 	}
 }
