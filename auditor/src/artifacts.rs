@@ -23,6 +23,9 @@ use tokio::task::JoinSet;
 /// How long nothing at all may arrive before an artifact is given up, when nobody says otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The same, after a round for which nobody gave anything.
+const IN_VAIN: Duration = Duration::from_secs(5);
+
 /// What a worker's file of a past round is called in an error's remedy.
 const GONE: &str =
 	"workers keep the files of the newest rounds only (`--keep-rounds`): ask for a worker that keeps \
@@ -94,6 +97,8 @@ struct Known {
 	/// What was looked at for the round at hand, so that it is hashed once.
 	open: BTreeMap<ArtifactHash, MappedFile>,
 	fetched: u64,
+	/// The last time that anything was to be fetched, nobody gave anything.
+	in_vain: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -146,16 +151,22 @@ impl Artifacts {
 	/// Makes artifacts ready, and fetches what is not there yet. What could not be had is told by [`Artifacts::get`].
 	pub async fn gather(&self, wanted: impl IntoIterator<Item = ArtifactHash>) {
 		let Some(workers) = &self.workers else { return };
+		// Who had nothing for one round is not given as long for each of hundreds.
+		let in_vain = lock(&self.known).in_vain;
+		let timeout = if in_vain { workers.timeout.min(IN_VAIN) } else { workers.timeout };
+		let (mut asked, mut given) = (false, false);
 		let mut fetches = JoinSet::new();
 		for hash in wanted.into_iter().filter(|hash| !self.has(hash)).collect::<BTreeSet<_>>() {
-			let (network, first, timeout) = (workers.network.clone(), workers.first.clone(), workers.timeout);
+			let (network, first) = (workers.network.clone(), workers.first.clone());
 			fetches.spawn(async move { (hash, fetch(&network, hash, &first, timeout).await) });
 		}
 		while let Some(fetched) = fetches.join_next().await {
 			let Ok((hash, mut result)) = fetched else { continue };
 			while matches!(result, Err(FetchError::NoSpace { .. })) && self.make_room() {
-				result = fetch(&workers.network, hash, &workers.first, workers.timeout).await;
+				result = fetch(&workers.network, hash, &workers.first, timeout).await;
 			}
+			asked = true;
+			given |= result.is_ok();
 			let mut known = lock(&self.known);
 			match result {
 				Ok(()) => {
@@ -164,6 +175,9 @@ impl Artifacts {
 				},
 				Err(error) => drop(known.problems.insert(hash, told(&error))),
 			}
+		}
+		if asked {
+			lock(&self.known).in_vain = !given;
 		}
 	}
 

@@ -39,7 +39,7 @@ svg .stub{stroke-dasharray:3 3}\
 .proven{stroke:var(--proven)}.refuted{stroke:var(--refuted)}.unknown{stroke:var(--unknown)}.none{stroke:var(--none)}\
 .verdict{border-left:6px solid;padding:.5rem 1rem;background:var(--box);font-weight:600}\
 p.proven,td.proven{color:var(--proven)}p.refuted,td.refuted,li.refuted{color:var(--refuted)}\
-p.unknown,td.unknown{color:var(--unknown)}td.none{color:var(--none)}\
+p.unknown,td.unknown,li.unknown{color:var(--unknown)}td.none{color:var(--none)}\
 table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;\
 border-bottom:1px solid var(--line)}dt{font-weight:600}dd{margin:0 0 .5rem}";
 
@@ -129,7 +129,8 @@ impl Page {
 		if !problems.is_empty() {
 			self.add(format_args!("<ul>\n"));
 			for problem in problems {
-				self.add(format_args!("<li class=\"refuted\">{}</li>\n", escape(&problem)));
+				let class = if problem.starts_with("REFUTED") { "refuted" } else { "unknown" };
+				self.add(format_args!("<li class=\"{class}\">{}</li>\n", escape(&problem)));
 			}
 			self.add(format_args!("</ul>\n"));
 		}

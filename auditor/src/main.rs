@@ -67,7 +67,7 @@ struct Sources {
 	peers: Vec<Multiaddr>,
 	/// Where to keep what was fetched, so that an audit that was interrupted goes on there [default:
 	/// $XDG_CACHE_HOME/cairn-audit or ~/.cache/cairn-audit]
-	#[arg(long, env = "CAIRN_CACHE", value_name = "DIR")]
+	#[arg(long, env = "CAIRN_AUDIT_CACHE", value_name = "DIR")]
 	cache: Option<PathBuf>,
 	/// The most that this folder may take on disk. What is no longer needed goes first [default: what the disk has, less
 	/// 256 MiB]

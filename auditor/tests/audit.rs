@@ -255,5 +255,4 @@ async fn page_of_many_rounds_and_updates_has_every_round_and_stays_small() {
 	assert!((0..500).all(|round| parsed.ids.contains(&format!("round-{round}"))));
 	assert!(parsed.text.contains("100 updates of 100 workers on 100 devices; 100 of their records proven"));
 	assert!(page.len() < 1 << 20, "{} bytes", page.len());
-	println!("{} bytes", page.len());
 }

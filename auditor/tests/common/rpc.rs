@@ -98,7 +98,8 @@ pub async fn cairn(args: &[&str]) -> Output {
 /// Runs the command in a folder. It finds no cache but one that is named.
 pub async fn cairn_in(dir: &Path, args: &[&str]) -> Output {
 	let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
-	for name in ["CAIRN_NODE", "CAIRN_GENESIS", "CAIRN_PEERS", "CAIRN_CACHE", "XDG_CACHE_HOME", "HOME"] {
+	for name in ["CAIRN_NODE", "CAIRN_GENESIS", "CAIRN_PEERS", "CAIRN_AUDIT_CACHE", "XDG_CACHE_HOME", "HOME"]
+	{
 		command.env_remove(name);
 	}
 	let output = command.args(args).current_dir(dir).output().await.unwrap();

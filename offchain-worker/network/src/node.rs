@@ -298,6 +298,11 @@ impl Node {
 			swarm::Config::with_tokio_executor().with_idle_connection_timeout(limits.idle_timeout),
 		);
 		let now = Instant::now();
+		// A fetch that prefers a bootstrap node says what became of dialling it.
+		let mut book = AddressBook::default();
+		for (peer, address) in bootnodes.addresses() {
+			book.add(*peer, address);
+		}
 		Self {
 			swarm,
 			policy,
@@ -311,7 +316,7 @@ impl Node {
 			checking: HashSet::new(),
 			to_check: VecDeque::new(),
 			peers: HashMap::new(),
-			book: AddressBook::default(),
+			book,
 			bootnodes,
 			waiting: HashMap::new(),
 			requests: HashMap::new(),
