@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+pub mod artifacts;
+pub mod audit;
 pub mod chain;
+pub mod html;
 pub mod lineage;
 pub mod prove;
 pub mod recompute;

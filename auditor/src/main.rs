@@ -1,15 +1,12 @@
 //! `cairn`: the auditor's command line.
 
 mod proofs;
+mod rounds;
 
-use anyhow::Context;
 use cairn_auditor::{
-	lineage::lineage,
-	recompute::{recompute, Outcome, RoundReport},
-	rpc::RpcChain,
-	stores::Stores,
-	Verdict,
+	artifacts::DEFAULT_TIMEOUT, audit::DEFAULT_PATIENCE, lineage::lineage, rpc::RpcChain, Verdict,
 };
+use cairn_network::{parse_multiaddr, Multiaddr};
 use cairn_primitives::{ArtifactHash, ProgrammeId, RoundIndex, H256};
 use clap::{Args, Parser, Subcommand};
 use std::{io::Write, path::PathBuf, process::ExitCode};
@@ -30,8 +27,11 @@ enum Command {
 	/// Recompute the aggregates of a programme's rounds from the updates, and compare them with the chain's.
 	///
 	/// Which updates were included, and what came of them, is asked from the node at its finalised head. The
-	/// artifacts are read from stores: those of workers, for example. Every update is checked as the committee had to.
+	/// artifacts are read from stores, those of workers for example, or fetched from workers. Every update is checked as
+	/// the committee had to.
 	Recompute(Recompute),
+	/// Check a whole programme: prove every record from its first weights to its newest, and recompute every aggregate.
+	Audit(Audit),
 	/// Print where an artifact came from, back to the weights that its programme started from.
 	///
 	/// With --prove, every record of it is proved, and what is printed is only what was proved.
@@ -54,26 +54,80 @@ struct Common {
 	json: bool,
 }
 
+/// Where artifacts come from.
+#[derive(Args)]
+struct Sources {
+	/// A folder of artifacts, such as BASE-PATH/store of a worker. Can be given several times: the first intact
+	/// copy of an artifact is used.
+	#[arg(long = "store", value_name = "DIR")]
+	stores: Vec<PathBuf>,
+	/// A worker to fetch from what no store has, ending in /p2p/PEER_ID. Can be given several times. Whom it knows is asked,
+	/// too. No account and no device are needed.
+	#[arg(long = "peer", env = "CAIRN_PEERS", value_name = "MULTIADDR", value_delimiter = ',', value_parser = parse_multiaddr)]
+	peers: Vec<Multiaddr>,
+	/// Where to keep what was fetched, so that an audit that was interrupted goes on there [default:
+	/// $XDG_CACHE_HOME/cairn-audit or ~/.cache/cairn-audit]
+	#[arg(long, env = "CAIRN_AUDIT_CACHE", value_name = "DIR")]
+	cache: Option<PathBuf>,
+	/// The most that this folder may take on disk. What is no longer needed goes first [default: what the disk has, less
+	/// 256 MiB]
+	#[arg(long, value_name = "BYTES")]
+	quota: Option<u64>,
+	/// How long nothing at all may arrive before an artifact is given up.
+	#[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_TIMEOUT.as_secs())]
+	timeout: u64,
+	/// Ask no worker: use the stores and what was fetched before.
+	#[arg(long)]
+	offline: bool,
+	/// Threads to compute with. The result does not depend on it. As many as there are processors when absent.
+	#[arg(long, value_name = "N")]
+	threads: Option<usize>,
+}
+
 #[derive(Args)]
 struct Recompute {
 	#[command(flatten)]
 	common: Common,
-	/// A folder of artifacts, such as BASE-PATH/store of a worker. Can be given several times: the first intact
-	/// copy of an artifact is used.
-	#[arg(long = "store", value_name = "DIR", required = true)]
-	stores: Vec<PathBuf>,
+	#[command(flatten)]
+	sources: Sources,
 	/// The programme's number.
-	#[arg(long, value_name = "ID")]
-	programme: ProgrammeId,
+	#[arg(value_name = "PROGRAMME", required_unless_present = "programme")]
+	named: Option<ProgrammeId>,
+	/// This round only; all rounds when absent.
+	#[arg(value_name = "ROUND")]
+	nth: Option<RoundIndex>,
+	/// The programme's number.
+	#[arg(long, value_name = "ID", conflicts_with = "named")]
+	programme: Option<ProgrammeId>,
 	/// This round only.
-	#[arg(long, value_name = "N", conflicts_with = "all")]
+	#[arg(long, value_name = "N", conflicts_with_all = ["all", "nth"])]
 	round: Option<RoundIndex>,
 	/// All rounds; this is what is done when no round is named.
-	#[arg(long)]
+	#[arg(long, conflicts_with = "nth")]
 	all: bool,
-	/// Threads to compute with. The result does not depend on it. As many as there are processors when absent.
-	#[arg(long, value_name = "N")]
-	threads: Option<usize>,
+	#[command(flatten)]
+	genesis: Genesis,
+}
+
+#[derive(Args)]
+struct Audit {
+	#[command(flatten)]
+	common: Common,
+	#[command(flatten)]
+	sources: Sources,
+	/// The programme's number.
+	programme: ProgrammeId,
+	#[command(flatten)]
+	genesis: Genesis,
+	/// Write the report as one HTML page here: the lineage as a drawing, no script, nothing loaded from anywhere.
+	#[arg(long, value_name = "FILE")]
+	html: Option<PathBuf>,
+	/// Write the bundle that proves all records here.
+	#[arg(long, value_name = "FILE")]
+	out: Option<PathBuf>,
+	/// How long to wait until the newest weights can be proved: until the node has a proof of finality.
+	#[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_PATIENCE.as_secs())]
+	patience: u64,
 }
 
 #[derive(Args)]
@@ -161,7 +215,8 @@ fn parse_hash(text: &str) -> Result<H256, String> {
 #[tokio::main]
 async fn main() -> ExitCode {
 	let outcome = match Cli::parse().command {
-		Command::Recompute(args) => run_recompute(args).await,
+		Command::Recompute(args) => rounds::recompute(args).await,
+		Command::Audit(args) => rounds::audit(args).await,
 		Command::Lineage(args) => run_lineage(args).await,
 		Command::Prove(args) => proofs::prove(args).await,
 		Command::Verify(args) => proofs::verify(args),
@@ -174,64 +229,6 @@ async fn main() -> ExitCode {
 			Verdict::Unknown.exit_code().into()
 		},
 	}
-}
-
-async fn run_recompute(args: Recompute) -> anyhow::Result<Verdict> {
-	let stores = Stores::open(&args.stores)?;
-	let chain = RpcChain::connect(&args.common.node).await?;
-	let threads = args
-		.threads
-		.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-	let json = args.common.json;
-	let mut printed = Ok(());
-	let report = recompute(&chain, &stores, args.programme, args.round, threads, |round| {
-		if !json && printed.is_ok() {
-			printed = print_round(round);
-		}
-	})
-	.await?;
-	printed.context("cannot print")?;
-	let mut out = std::io::stdout().lock();
-	if json {
-		serde_json::to_writer_pretty(&mut out, &report)?;
-		writeln!(out)?;
-		return Ok(report.verdict);
-	}
-	for contradiction in &report.contradictions {
-		writeln!(out, "REFUTED: {contradiction}")?;
-	}
-	let compared = report.rounds.iter().filter(|r| r.outcome != Outcome::Skipped).count();
-	let equal = report.rounds.iter().filter(|r| r.outcome == Outcome::Equal).count();
-	writeln!(
-		out,
-		"programme {} ({}): {}",
-		report.programme,
-		report.name,
-		match report.verdict {
-			Verdict::Equal => format!("all {equal} recomputed aggregates equal the chain's"),
-			Verdict::Refuted => format!("REFUTED; {equal} of {compared} aggregates equal the chain's"),
-			Verdict::Unknown if compared == 0 => "could not tell: no round has been finalised".into(),
-			Verdict::Unknown =>
-				format!("could not tell; {equal} of {compared} aggregates equal the chain's, none differs"),
-		}
-	)?;
-	Ok(report.verdict)
-}
-
-fn print_round(report: &RoundReport) -> std::io::Result<()> {
-	let mut out = std::io::stdout().lock();
-	let verdict = match report.outcome {
-		Outcome::Equal => "equal",
-		Outcome::Refuted => "REFUTED",
-		Outcome::Unknown => "could not tell",
-		Outcome::Skipped => "nothing to recompute",
-	};
-	let result = report.result.map_or_else(|| format!("{:66}", "-"), |h| format!("{h:?}"));
-	writeln!(out, "round {:>4}  {:>3} updates  {result}  {verdict}", report.round, report.updates)?;
-	for reason in &report.reasons {
-		writeln!(out, "            {reason}")?;
-	}
-	out.flush()
 }
 
 async fn run_lineage(args: Lineage) -> anyhow::Result<Verdict> {

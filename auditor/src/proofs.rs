@@ -26,7 +26,7 @@ const LONGEST: u64 = 2 * cairn_verifier::bundle::MAX_LEN as u64 + 4096;
 
 impl Genesis {
 	/// The hash to check against, and whether it is only the node's word.
-	async fn known(&self, chain: &RpcChain) -> anyhow::Result<(H256, bool)> {
+	pub(crate) async fn known(&self, chain: &RpcChain) -> anyhow::Result<(H256, bool)> {
 		match self.genesis {
 			Some(genesis) => Ok((genesis, false)),
 			None => Ok((chain.genesis().await?, true)),
@@ -50,24 +50,31 @@ struct Output {
 }
 
 /// Prints JSON for machines.
-fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 	let mut out = std::io::stdout().lock();
 	serde_json::to_writer_pretty(&mut out, value)?;
 	writeln!(out).context("cannot print")
 }
 
-/// Writes a bundle, all at once, so that no half of one is ever taken for a forgery.
-fn write(bundle: &Bundle, path: &Path) -> anyhow::Result<()> {
-	let is_json = path.extension().is_some_and(|extension| extension == "json");
-	let bytes = if is_json { bundle.to_json().into_bytes() } else { bundle.to_bytes() };
+/// Writes a file, all at once, so that no half of one is ever taken for the whole, or for a forgery.
+pub(crate) fn write_file(what: &str, bytes: &[u8], path: &Path) -> anyhow::Result<()> {
 	let mut beside = path.as_os_str().to_owned();
 	beside.push(".new");
-	let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+	let written = fs::File::create(&beside)
+		.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+		.and_then(|()| fs::rename(&beside, path));
 	if written.is_err() {
 		// What is left of it, if anything.
 		let _ = fs::remove_file(&beside);
 	}
-	written.with_context(|| format!("cannot write the bundle to {}", path.display()))
+	written.with_context(|| format!("cannot write {what} to {}", path.display()))
+}
+
+/// Writes a bundle.
+pub(crate) fn write(bundle: &Bundle, path: &Path) -> anyhow::Result<()> {
+	let is_json = path.extension().is_some_and(|extension| extension == "json");
+	let bytes = if is_json { bundle.to_json().into_bytes() } else { bundle.to_bytes() };
+	write_file("the bundle", &bytes, path)
 }
 
 /// Says what is proved.

@@ -111,9 +111,22 @@ pub async fn prove_lineage(
 	artifact: ArtifactHash,
 	genesis: &H256,
 ) -> Result<(Bundle, Proven, Lineage), ProveError> {
+	prove_lineage_with(chain, artifact, genesis, |_| ()).await
+}
+
+/// As [`prove_lineage`]; tells how many sets of weights, or other steps on the way back, are proved so far.
+///
+/// # Errors
+/// As for [`prove_lineage`].
+pub async fn prove_lineage_with(
+	chain: &impl ProvingChain,
+	artifact: ArtifactHash,
+	genesis: &H256,
+	mut progress: impl FnMut(u64),
+) -> Result<(Bundle, Proven, Lineage), ProveError> {
 	let mut at = None;
 	for _ in 0..ATTEMPTS {
-		match gather(chain, artifact, at, genesis).await? {
+		match gather(chain, artifact, at, genesis, &mut progress).await? {
 			Gathered::All(bundle) => {
 				let proven = verify(&bundle, genesis)?;
 				let lineage = lineage_of(&proven, artifact);
@@ -137,6 +150,7 @@ async fn gather(
 	artifact: ArtifactHash,
 	at: Option<H256>,
 	genesis: &H256,
+	progress: &mut impl FnMut(u64),
 ) -> Result<Gathered, ProveError> {
 	let (bundle, proven) = prove(chain, Subject::Artifact(artifact), at, genesis).await?;
 	let (finality, block) = (bundle.finality, proven.block);
@@ -145,6 +159,7 @@ async fn gather(
 	let mut next = the_record(bundle.claim);
 	while let Some((one, id, record)) = next {
 		evidence.push(with_inputs(one, id, &record, &listed)?);
+		progress(evidence.len() as u64);
 		next = match record.base {
 			None => None,
 			// A base is always older, so the walk ends.

@@ -1,21 +1,22 @@
 //! Recomputing what committees agreed on, from the updates themselves.
 
 use crate::{
+	artifacts::Artifacts,
 	chain::{Chain, ChainError, Programme, Record, Round},
-	stores::Stores,
 	Verdict,
 };
 use cairn_aggregation::{
 	check_mapped_update, settle_with, AggregationError, CheckedUpdate, ExpectedUpdate, Method, RoundInputs,
-	UpdateEnvelope, WeightsEnvelope,
+	Settlement, UpdateEnvelope, WeightsEnvelope,
 };
 use cairn_artifacts::{MappedFile, TensorFile};
 use cairn_primitives::{
-	bitmap, round::quality_digest, views::Phase, Aggregation, ArtifactHash, ProgrammeId, RecordKind,
-	RoundIndex, H256,
+	bitmap, round::quality_digest, views::Phase, Aggregation, ArtifactHash, ProgrammeId, RecordId,
+	RecordKind, RecordRange, RoundIndex, H256,
 };
 use cairn_verifier::ss58;
 use serde::Serialize;
+use std::ops::RangeInclusive;
 
 /// What became of one round.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -41,6 +42,10 @@ pub struct RoundReport {
 	pub updates: u32,
 	/// The next weights, as the chain has them.
 	pub result: Option<ArtifactHash>,
+	/// Their record.
+	pub record: Option<RecordId>,
+	/// The records of the included updates.
+	pub inputs: Option<RecordRange>,
 	/// The next weights, as the updates give them, when it came to that.
 	pub recomputed: Option<ArtifactHash>,
 	/// What became of it.
@@ -77,37 +82,62 @@ struct Facts<'a> {
 	updates: Vec<Record>,
 }
 
+impl Facts<'_> {
+	/// What has to be there to compute the round again.
+	fn artifacts(&self) -> impl Iterator<Item = ArtifactHash> + '_ {
+		std::iter::once(self.round.base).chain(self.updates.iter().map(|update| update.record.artifact))
+	}
+}
+
 /// Recomputes one round of a programme, or all of them, and reports each as it is done.
 ///
 /// # Errors
 /// When the chain does not answer. What is wrong with answers or artifacts is in the report.
 pub async fn recompute(
 	chain: &impl Chain,
-	stores: &Stores,
+	artifacts: &Artifacts,
 	programme: ProgrammeId,
 	only: Option<RoundIndex>,
 	threads: usize,
-	mut done: impl FnMut(&RoundReport),
+	done: impl FnMut(&RoundReport),
 ) -> Result<Report, ChainError> {
 	let genesis = chain.genesis().await?;
 	let at = chain.finalised().await?;
 	let programme = chain.programme(programme, at).await?;
+	let range = only.map_or(0..=programme.round, |n| n..=n);
+	recompute_rounds(chain, artifacts, genesis, programme, range, only.is_none(), threads, done).await
+}
+
+/// As [`recompute`], of some rounds of a programme that was asked for before. When they are `all` that it had then, each
+/// has to start from what the one before it made.
+///
+/// # Errors
+/// As for [`recompute`].
+pub async fn recompute_rounds(
+	chain: &impl Chain,
+	artifacts: &Artifacts,
+	genesis: H256,
+	programme: Programme,
+	range: RangeInclusive<RoundIndex>,
+	all: bool,
+	threads: usize,
+	mut done: impl FnMut(&RoundReport),
+) -> Result<Report, ChainError> {
 	let mut rounds = Vec::new();
 	let mut contradictions = Vec::new();
 	// What the next finalised round has to start from.
 	let mut weights = programme.genesis_weights;
 	let mut finalised = 0;
-	let all = 0..=programme.round;
-	for index in only.map_or(all, |n| n..=n) {
+	for index in range {
 		// Asked anew, because a long audit outlives the states that a pruning node keeps. A settled round is the same
 		// in each of them.
 		let at = chain.finalised().await?;
 		let round = match chain.round(programme.id, index, at).await {
 			// A programme without a round yet still says that its newest is 0.
-			Err(ChainError::Refused { code: UNKNOWN_ROUND, .. }) if only.is_none() => continue,
+			Err(ChainError::Refused { code: UNKNOWN_ROUND, .. }) if all => continue,
 			other => other?,
 		};
-		if round.phase == Phase::Finalised && only.is_none() {
+		if round.phase == Phase::Finalised && all {
 			if round.base != weights {
 				contradictions.push(format!(
 					"round {index} started from {:?}, but the weights before it were {weights:?}",
@@ -124,7 +154,7 @@ pub async fn recompute(
 				));
 			}
 		}
-		let report = match audit(chain, stores, genesis, &programme, &round, at, threads).await {
+		let report = match audit(chain, artifacts, genesis, &programme, &round, at, threads).await {
 			// A record that the node does not give leaves this round undecided, and says nothing about the others.
 			Err(refused @ ChainError::Refused { .. }) => {
 				RoundReport { outcome: Outcome::Unknown, reasons: vec![refused.to_string()], ..empty(&round) }
@@ -134,7 +164,7 @@ pub async fn recompute(
 		done(&report);
 		rounds.push(report);
 	}
-	if only.is_none() && finalised < programme.finalised {
+	if all && finalised < programme.finalised {
 		contradictions.push(format!(
 			"the programme counts {} finalised rounds, but only {finalised} are there",
 			programme.finalised
@@ -162,6 +192,8 @@ fn empty(round: &Round) -> RoundReport {
 		round: round.index,
 		updates: round.updates.map_or(0, |u| u.count),
 		result: round.result,
+		record: round.result_record,
+		inputs: round.updates,
 		recomputed: None,
 		outcome: Outcome::Skipped,
 		reasons: Vec::new(),
@@ -170,7 +202,7 @@ fn empty(round: &Round) -> RoundReport {
 
 async fn audit(
 	chain: &impl Chain,
-	stores: &Stores,
+	artifacts: &Artifacts,
 	genesis: H256,
 	programme: &Programme,
 	round: &Round,
@@ -220,12 +252,22 @@ async fn audit(
 		updates: records,
 		round,
 	};
-	match judge(stores, genesis, programme, &facts, threads) {
-		Ok(recomputed) if recomputed == result => {
+	artifacts.gather(facts.artifacts()).await;
+	if round.terms.aggregation.has_state() {
+		artifacts.gather(state_named_by(artifacts, &round.base)).await;
+	}
+	let judged = judge(artifacts, genesis, programme, &facts, threads);
+	artifacts.done_with(facts.artifacts());
+	match judged {
+		Ok(Settlement { hash: recomputed, bytes, state, .. }) if recomputed == result => {
 			report.recomputed = Some(recomputed);
 			report.outcome = Outcome::Equal;
+			artifacts.keep(&recomputed, &bytes);
+			if let Some(state) = state {
+				artifacts.keep(&state.hash, &state.bytes);
+			}
 		},
-		Ok(recomputed) => {
+		Ok(Settlement { hash: recomputed, .. }) => {
 			report.recomputed = Some(recomputed);
 			report.outcome = Outcome::Refuted;
 			report.reasons.push(format!("the updates give {recomputed:?}, but the chain says {result:?}"));
@@ -256,12 +298,12 @@ fn refuted(reason: impl ToString) -> Doubt {
 
 /// The next weights that a finalised round's updates give.
 fn judge(
-	stores: &Stores,
+	artifacts: &Artifacts,
 	genesis: H256,
 	programme: &Programme,
 	facts: &Facts<'_>,
 	threads: usize,
-) -> Result<ArtifactHash, Doubt> {
+) -> Result<Settlement, Doubt> {
 	let contradictions = contradictions(programme, facts);
 	if !contradictions.is_empty() {
 		return Err(Doubt::Refuted(contradictions));
@@ -270,7 +312,7 @@ fn judge(
 
 	// All that is missing is named at once, so that it can be fetched at once.
 	let mut missing = Vec::new();
-	let mut fetch = |hash| stores.get(hash).map_err(|reason| missing.push(reason)).ok();
+	let mut fetch = |hash| artifacts.get(hash).map_err(|reason| missing.push(reason)).ok();
 	let base = fetch(&round.base);
 	let updates: Vec<_> = facts.updates.iter().map(|u| fetch(&u.record.artifact)).collect();
 	let (Some(base), true) = (base, missing.is_empty()) else { return Err(Doubt::Unknown(missing)) };
@@ -290,7 +332,7 @@ fn judge(
 	}
 	let aggregation = &round.terms.aggregation;
 	let method = Method::of(aggregation, round.bucketing_seed).map_err(refuted)?;
-	let state = match aggregation.has_state().then(|| state_of(stores, &base)) {
+	let state = match aggregation.has_state().then(|| state_of(artifacts, &base)) {
 		None => None,
 		Some(Ok(state)) => state,
 		Some(Err(reason)) => return Err(Doubt::Unknown(vec![reason])),
@@ -315,22 +357,32 @@ fn judge(
 					quality_digest(&settled.quality)
 				)))
 			},
-			_ => Ok(settled.hash),
+			_ => Ok(settled),
 		},
 		Err(e @ AggregationError::Arithmetic { .. }) => Err(Doubt::Unknown(vec![e.to_string()])),
 		Err(e) => Err(refuted(format!("the included updates have no aggregate: {e}"))),
 	}
 }
 
+/// The hash of the state that weights name.
+fn state_hash(weights: &TensorFile) -> Option<ArtifactHash> {
+	// Weights that cannot be read are refused by the aggregation, with the reason.
+	match WeightsEnvelope::from_metadata(weights.metadata()) {
+		Ok(WeightsEnvelope::Aggregate { state, .. }) => state,
+		_ => None,
+	}
+}
+
+/// The same, of weights that are to be looked up.
+fn state_named_by(artifacts: &Artifacts, weights: &ArtifactHash) -> Option<ArtifactHash> {
+	let file = artifacts.get(weights).ok()?;
+	state_hash(&TensorFile::from_mapped(&file).ok()?)
+}
+
 /// The state that the base weights name, where they do: what rule or optimiser carry from round to round.
-fn state_of(stores: &Stores, base: &TensorFile) -> Result<Option<TensorFile>, String> {
-	// A base that cannot be read is refused by the aggregation, with the reason.
-	let Ok(WeightsEnvelope::Aggregate { state: Some(hash), .. }) =
-		WeightsEnvelope::from_metadata(base.metadata())
-	else {
-		return Ok(None);
-	};
-	let file = TensorFile::from_mapped(&stores.get(&hash)?)
+fn state_of(artifacts: &Artifacts, base: &TensorFile) -> Result<Option<TensorFile>, String> {
+	let Some(hash) = state_hash(base) else { return Ok(None) };
+	let file = TensorFile::from_mapped(&artifacts.get(&hash)?)
 		.map_err(|e| format!("the state {hash:?} is none: {e}"))?;
 	Ok(Some(file))
 }

@@ -4,94 +4,13 @@
 mod common;
 
 use cairn_aggregation::AggregationRule;
-use cairn_auditor::chain::ChainError;
 use cairn_primitives::H256;
-use common::*;
-use jsonrpsee::{
-	server::{Server, ServerHandle},
-	types::{ErrorObjectOwned, Params},
-	RpcModule,
+use common::{
+	rpc::{answer, cairn, serve, start},
+	*,
 };
+use jsonrpsee::RpcModule;
 use serde_json::Value;
-use tokio::process::Command;
-
-fn answer<T>(result: Result<T, ChainError>) -> Result<T, ErrorObjectOwned> {
-	result.map_err(|e| match e {
-		ChainError::Refused { code, message, .. } => ErrorObjectOwned::owned(code, message, None::<()>),
-		other => panic!("{other}"),
-	})
-}
-
-/// The `N` arguments before the block, which has to be the finalised one.
-fn arguments<const N: usize>(params: &Params) -> [Value; N] {
-	let mut all: Vec<Value> = params.parse().unwrap();
-	assert_eq!(all.pop(), Some(serde_json::to_value(HEAD).unwrap()));
-	all.try_into().unwrap()
-}
-
-fn read<T: serde::de::DeserializeOwned>(value: &Value) -> T {
-	serde_json::from_value(value.clone()).unwrap()
-}
-
-/// A node that answers from a chain in memory.
-async fn serve(chain: Fake) -> (String, ServerHandle) {
-	let mut module = RpcModule::new(chain);
-	module
-		.register_method("chain_getBlockHash", |params, _, _| {
-			let [number]: [u32; 1] = params.parse().unwrap();
-			answer(Ok((number == 0).then_some(GENESIS)))
-		})
-		.unwrap();
-	module.register_method("chain_getFinalizedHead", |_, _, _| answer(Ok(HEAD))).unwrap();
-	module
-		.register_method("provenance_programme", |params, chain, _| {
-			let [id] = arguments(&params);
-			answer(chain.get_programme(read(&id)))
-		})
-		.unwrap();
-	module
-		.register_method("provenance_round", |params, chain, _| {
-			let [programme, index] = arguments(&params);
-			answer(chain.get_round(read(&programme), read(&index)))
-		})
-		.unwrap();
-	module
-		.register_method("provenance_record", |params, chain, _| {
-			let [id] = arguments(&params);
-			answer(chain.get_record(read(&id)))
-		})
-		.unwrap();
-	module
-		.register_method("provenance_lineage", |params, chain, _| {
-			let [hash, cursor, count] = arguments(&params);
-			assert_eq!(count, Value::Null);
-			answer(chain.get_lineage(read(&hash), read(&cursor)))
-		})
-		.unwrap();
-	start(module).await
-}
-
-async fn start<C: Send + Sync + 'static>(module: RpcModule<C>) -> (String, ServerHandle) {
-	let server = Server::builder().build("127.0.0.1:0").await.unwrap();
-	let url = format!("ws://{}", server.local_addr().unwrap());
-	(url, server.start(module))
-}
-
-struct Output {
-	code: i32,
-	out: String,
-	err: String,
-}
-
-async fn cairn(args: &[&str]) -> Output {
-	let output =
-		Command::new(env!("CARGO_BIN_EXE_cairn")).args(args).env_remove("CAIRN_NODE").output().await.unwrap();
-	Output {
-		code: output.status.code().unwrap(),
-		out: String::from_utf8(output.stdout).unwrap(),
-		err: String::from_utf8(output.stderr).unwrap(),
-	}
-}
 
 fn three_rounds() -> World {
 	World::with_rounds(AggregationRule::TrimmedMean { trim: 1 }, 3)
@@ -117,7 +36,7 @@ async fn recompute_exits_with_0_and_one_row_per_round_when_all_is_equal() {
 	let report: Value = serde_json::from_str(&done.out).unwrap();
 	assert_eq!(report["verdict"], "equal");
 	assert_eq!(report["aggregation"]["rule"], serde_json::json!({ "trimmedMean": { "trim": 1 } }));
-	assert_eq!(report["genesis"], serde_json::to_value(GENESIS).unwrap());
+	assert_eq!(report["genesis"], serde_json::to_value(genesis()).unwrap());
 	assert_eq!(report["rounds"].as_array().unwrap().len(), 1);
 	assert_eq!(report["rounds"][0]["outcome"], "equal");
 	assert_eq!(report["rounds"][0]["recomputed"], report["rounds"][0]["result"]);
@@ -169,7 +88,7 @@ async fn recompute_exits_with_2_and_names_what_is_missing() {
 #[tokio::test]
 async fn node_without_the_methods_is_named_as_such() {
 	let mut module = RpcModule::new(());
-	module.register_method("chain_getBlockHash", |_, _, _| answer(Ok(GENESIS))).unwrap();
+	module.register_method("chain_getBlockHash", |_, _, _| answer(Ok(genesis()))).unwrap();
 	module.register_method("chain_getFinalizedHead", |_, _, _| answer(Ok(HEAD))).unwrap();
 	module.register_method("provenance_lineage", |_, _, _| "not a page").unwrap();
 	let (url, _server) = start(module).await;
@@ -178,7 +97,7 @@ async fn node_without_the_methods_is_named_as_such() {
 	let done = cairn(&["recompute", "--node", &url, "--store", store, "--programme", "0"]).await;
 	assert_eq!(done.code, 2);
 	assert!(done.err.contains("does not know provenance_programme"), "{}", done.err);
-	let done = cairn(&["lineage", "--node", &url, &format!("{GENESIS:?}")]).await;
+	let done = cairn(&["lineage", "--node", &url, &format!("{:?}", genesis())]).await;
 	assert_eq!(done.code, 2);
 	assert!(done.err.contains("answer to provenance_lineage is not what it should be"), "{}", done.err);
 }

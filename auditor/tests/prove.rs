@@ -4,21 +4,18 @@
 //! twice, and a programme with three rounds.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use cairn_auditor::prove::to_list;
 use cairn_primitives::{ledger, H256};
 use cairn_verifier::{
 	bundle::{Inclusion, RecordProof},
 	report, Bundle, Claim, Evidence,
 };
-use jsonrpsee::{
-	server::{Server, ServerHandle},
-	types::ErrorObjectOwned,
-	RpcModule,
-};
+use common::rpc::{cairn_in, start};
+use jsonrpsee::{server::ServerHandle, types::ErrorObjectOwned, RpcModule};
 use serde_json::{json, Value};
-use std::path::Path;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 const BUNDLE: &[u8] = include_bytes!("../../verifier/tests/ledger.cairn");
 
@@ -145,32 +142,7 @@ impl Node {
 				node.lineage(cursor.as_u64())
 			})
 			.unwrap();
-		let server = Server::builder().build("127.0.0.1:0").await.unwrap();
-		let url = format!("ws://{}", server.local_addr().unwrap());
-		(url, server.start(module))
-	}
-}
-
-struct Output {
-	code: i32,
-	out: String,
-	err: String,
-}
-
-/// Runs the command in a folder.
-async fn cairn(dir: &Path, args: &[&str]) -> Output {
-	let output = Command::new(env!("CARGO_BIN_EXE_cairn"))
-		.args(args)
-		.current_dir(dir)
-		.env_remove("CAIRN_NODE")
-		.env_remove("CAIRN_GENESIS")
-		.output()
-		.await
-		.unwrap();
-	Output {
-		code: output.status.code().unwrap(),
-		out: String::from_utf8(output.stdout).unwrap(),
-		err: String::from_utf8(output.stderr).unwrap(),
+		start(module).await
 	}
 }
 
@@ -187,7 +159,7 @@ async fn proof_of_a_record_is_kept_and_verified_when_no_node_is_left() {
 	let folder = dir.path();
 	let run = |args: Vec<String>| async move {
 		let args: Vec<_> = args.iter().map(String::as_str).collect();
-		cairn(folder, &args).await
+		cairn_in(folder, &args).await
 	};
 
 	let done = run(with_genesis(&["prove", &artifact, "--node", &url])).await;
@@ -197,7 +169,7 @@ async fn proof_of_a_record_is_kept_and_verified_when_no_node_is_left() {
 	let file = format!("{}.cairn", &artifact[2..18]);
 	assert!(done.out.contains(&file), "{}", done.out);
 	// By its number, as JSON, of the chain that the node names.
-	let done = cairn(dir.path(), &["prove", "5", "--node", &url, "--out", "five.json", "--json"]).await;
+	let done = cairn_in(dir.path(), &["prove", "5", "--node", &url, "--out", "five.json", "--json"]).await;
 	assert_eq!(done.code, 0, "{}", done.err);
 	let printed: Value = serde_json::from_str(&done.out).unwrap();
 	assert_eq!(printed["report"]["verdict"], "proven");
@@ -220,7 +192,7 @@ async fn proof_of_a_record_is_kept_and_verified_when_no_node_is_left() {
 	assert_eq!(report, printed["report"]);
 
 	let stranger = format!("0x{}", "12".repeat(32));
-	let done = cairn(dir.path(), &["verify", &file, "--genesis", &stranger]).await;
+	let done = cairn_in(dir.path(), &["verify", &file, "--genesis", &stranger]).await;
 	assert_eq!(done.code, 1);
 	assert!(done.out.contains("REFUTED") && done.out.contains(&genesis), "{}", done.out);
 }
@@ -243,15 +215,15 @@ async fn file_that_is_no_bundle_or_a_changed_one_is_not_taken() {
 		("text", 2, "text: this is no bundle"),
 		("absent", 2, "cannot read absent"),
 	] {
-		let done = cairn(dir.path(), &["verify", name, "--genesis", &genesis]).await;
+		let done = cairn_in(dir.path(), &["verify", name, "--genesis", &genesis]).await;
 		assert_eq!(done.code, code, "{name}: {}{}", done.out, done.err);
 		assert!(done.out.contains(said) || done.err.contains(said), "{name}: {}{}", done.out, done.err);
 	}
 	write("whole", BUNDLE);
-	assert_eq!(cairn(dir.path(), &["verify", "whole", "--genesis", &genesis]).await.code, 0);
+	assert_eq!(cairn_in(dir.path(), &["verify", "whole", "--genesis", &genesis]).await.code, 0);
 	// Without a genesis hash there is nothing to check against.
-	assert_eq!(cairn(dir.path(), &["verify", "whole"]).await.code, 2);
-	let done = cairn(dir.path(), &["verify", "whole", "--genesis", "0x12"]).await;
+	assert_eq!(cairn_in(dir.path(), &["verify", "whole"]).await.code, 2);
+	let done = cairn_in(dir.path(), &["verify", "whole", "--genesis", "0x12"]).await;
 	assert_eq!(done.code, 2);
 	assert!(done.err.contains("64 hex digits, this has 2"), "{}", done.err);
 }
@@ -263,10 +235,10 @@ async fn node_that_lies_about_a_record_is_refuted() {
 		let node = Node::new(lie);
 		let artifact = node.artifact(5);
 		let (url, _server) = node.serve().await;
-		let done = cairn(dir.path(), &["prove", &artifact, "--node", &url]).await;
+		let done = cairn_in(dir.path(), &["prove", &artifact, "--node", &url]).await;
 		assert_eq!(done.code, 1, "{}{}", done.out, done.err);
 		assert!(done.out.contains("REFUTED") && done.out.contains(said), "{}", done.out);
-		let done = cairn(dir.path(), &["prove", &artifact, "--node", &url, "--json"]).await;
+		let done = cairn_in(dir.path(), &["prove", &artifact, "--node", &url, "--json"]).await;
 		let printed: Value = serde_json::from_str(&done.out).unwrap();
 		assert_eq!((done.code, &printed["report"]["verdict"]), (1, &json!("refuted")));
 	}
@@ -275,7 +247,7 @@ async fn node_that_lies_about_a_record_is_refuted() {
 
 	let (url, _server) = Node::new(Lie::None).serve().await;
 	let stranger = format!("0x{}", "12".repeat(32));
-	let done = cairn(dir.path(), &["prove", "5", "--node", &url, "--genesis", &stranger]).await;
+	let done = cairn_in(dir.path(), &["prove", "5", "--node", &url, "--genesis", &stranger]).await;
 	assert_eq!(done.code, 1);
 	assert!(done.out.contains("of the chain with genesis"), "{}", done.out);
 }
@@ -294,11 +266,11 @@ async fn what_a_node_cannot_prove_leaves_it_open() {
 		(&["lineage", &stranger, "--prove"], "error 9103"),
 	] {
 		let args: Vec<_> = args.iter().copied().chain(["--node", &url]).collect();
-		let done = cairn(dir.path(), &args).await;
+		let done = cairn_in(dir.path(), &args).await;
 		assert_eq!((done.code, &*done.out), (2, ""), "{args:?}: {}", done.err);
 		assert!(done.err.contains(said), "{args:?}: {}", done.err);
 	}
-	let done = cairn(dir.path(), &["prove", "5", "--node", &url, "--out", "no/such/folder"]).await;
+	let done = cairn_in(dir.path(), &["prove", "5", "--node", &url, "--out", "no/such/folder"]).await;
 	assert_eq!(done.code, 2);
 	assert!(done.err.contains("cannot write the bundle to no/such/folder"), "{}", done.err);
 }
@@ -311,18 +283,18 @@ async fn whole_lineage_is_proved_in_one_bundle() {
 	let (url, server) = node.serve().await;
 	let args =
 		["lineage", &model, "--prove", "--node", &url, "--genesis", &genesis, "--out", "lineage.cairn"];
-	let done = cairn(dir.path(), &args).await;
+	let done = cairn_in(dir.path(), &args).await;
 	assert_eq!((done.code, &*done.err), (0, ""), "{}", done.out);
 	for (id, record) in &all[1..] {
 		assert!(done.out.contains(&format!("{:?}", record.artifact)), "record {id}: {}", done.out);
 	}
 	assert!(done.out.starts_with(&format!("weights {model}")), "{}", done.out);
-	let done = cairn(dir.path(), &["lineage", &model, "--prove", "--node", &url, "--json"]).await;
+	let done = cairn_in(dir.path(), &["lineage", &model, "--prove", "--node", &url, "--json"]).await;
 	let printed: Value = serde_json::from_str(&done.out).unwrap();
 	assert_eq!(printed["report"]["proof"]["records"].as_array().unwrap().len(), all.len() - 1);
 	server.stop().unwrap();
 	server.stopped().await;
-	let done = cairn(dir.path(), &["verify", "lineage.cairn", "--genesis", &genesis]).await;
+	let done = cairn_in(dir.path(), &["verify", "lineage.cairn", "--genesis", &genesis]).await;
 	assert_eq!(done.code, 0, "{}{}", done.out, done.err);
 	assert_eq!(done.out.lines().filter(|line| line.starts_with("update")).count(), 10);
 
@@ -330,7 +302,7 @@ async fn whole_lineage_is_proved_in_one_bundle() {
 		[(Lie::LeftOut, "left out record 4"), (Lie::Listed, "record 2 is not what its path shows")]
 	{
 		let (url, _server) = Node::new(lie).serve().await;
-		let done = cairn(dir.path(), &["lineage", &model, "--prove", "--node", &url]).await;
+		let done = cairn_in(dir.path(), &["lineage", &model, "--prove", "--node", &url]).await;
 		assert_eq!(done.code, 1, "{}{}", done.out, done.err);
 		assert!(done.out.contains(said), "{}", done.out);
 	}
@@ -341,13 +313,13 @@ async fn file_is_told_by_its_bytes() {
 	let dir = TempDir::new().unwrap();
 	let (url, _server) = Node::new(Lie::None).serve().await;
 	std::fs::write(dir.path().join("model"), "artifact 14 of chain 1").unwrap();
-	let done = cairn(dir.path(), &["file", "model", "--node", &url, "--out", "model.cairn"]).await;
+	let done = cairn_in(dir.path(), &["file", "model", "--node", &url, "--out", "model.cairn"]).await;
 	assert_eq!((done.code, &*done.err), (0, ""), "{}", done.out);
 	assert!(done.out.contains("programme 0, round 2, record 14, block 20"), "{}", done.out);
 	assert!(dir.path().join("model.cairn").exists());
 	std::fs::write(dir.path().join("other"), "artifact 14 of chain 2").unwrap();
-	let done = cairn(dir.path(), &["file", "other", "--node", &url]).await;
+	let done = cairn_in(dir.path(), &["file", "other", "--node", &url]).await;
 	assert_eq!(done.code, 2);
 	assert!(done.err.contains("other is 0x") && done.err.contains("error 9103"), "{}", done.err);
-	assert_eq!(cairn(dir.path(), &["file", "absent", "--node", &url]).await.code, 2);
+	assert_eq!(cairn_in(dir.path(), &["file", "absent", "--node", &url]).await.code, 2);
 }

@@ -20,7 +20,7 @@ const MEAN: AggregationRule = AggregationRule::WeightedMean;
 async fn audit(world: &World, only: Option<u32>) -> Report {
 	let stores = Stores::open(&[world.store.root()]).unwrap();
 	let mut seen = Vec::new();
-	let report = recompute(&world.chain, &stores, 0, only, 2, |r| seen.push(r.clone())).await.unwrap();
+	let report = recompute(&world.chain, &stores.into(), 0, only, 2, |r| seen.push(r.clone())).await.unwrap();
 	assert_eq!(seen, report.rounds);
 	report
 }
@@ -41,7 +41,7 @@ async fn every_round_is_equal_when_the_chain_tells_the_truth() {
 		let world = World::with_rounds(rule, 3);
 		let report = audit(&world, None).await;
 		assert_eq!(report.verdict, Verdict::Equal);
-		assert_eq!((report.genesis, report.programme, report.aggregation), (GENESIS, 0, rule.into()));
+		assert_eq!((report.genesis, report.programme, report.aggregation), (genesis(), 0, rule.into()));
 		for (i, round) in report.rounds.iter().enumerate() {
 			assert_eq!((round.round, round.updates, round.outcome), (i as u32, UPDATES, Outcome::Equal));
 			assert_eq!(round.result, world.chain.rounds[i].result);
@@ -267,7 +267,7 @@ async fn round_is_undecided_when_artifacts_are_missing_and_all_are_named() {
 	}
 	// Another store makes up for it.
 	let both = Stores::open(&[world.store.root(), elsewhere.root()]).unwrap();
-	let report = recompute(&world.chain, &both, 0, None, 1, |_| {}).await.unwrap();
+	let report = recompute(&world.chain, &both.into(), 0, None, 1, |_| {}).await.unwrap();
 	assert_eq!(report.verdict, Verdict::Equal);
 }
 
@@ -291,7 +291,7 @@ async fn round_is_undecided_when_an_artifact_is_corrupt_and_the_file_is_left_alo
 		elsewhere.put(&intact).unwrap();
 		for paths in [[world.store.root(), elsewhere.root()], [elsewhere.root(), world.store.root()]] {
 			let stores = Stores::open(&paths).unwrap();
-			let report = recompute(&world.chain, &stores, 0, None, 1, |_| {}).await.unwrap();
+			let report = recompute(&world.chain, &stores.into(), 0, None, 1, |_| {}).await.unwrap();
 			assert_eq!(report.verdict, Verdict::Equal);
 		}
 		fs::write(&path, &intact).unwrap();
@@ -316,6 +316,6 @@ async fn what_the_node_does_not_know_is_its_error() {
 		Err(ChainError::Refused { code, .. }) => code,
 		other => panic!("{other:?}"),
 	};
-	assert_eq!(code(recompute(&world.chain, &stores, 7, None, 1, |_| {}).await), 9101);
-	assert_eq!(code(recompute(&world.chain, &stores, 0, Some(7), 1, |_| {}).await), 9102);
+	assert_eq!(code(recompute(&world.chain, &stores.clone().into(), 7, None, 1, |_| {}).await), 9101);
+	assert_eq!(code(recompute(&world.chain, &stores.clone().into(), 0, Some(7), 1, |_| {}).await), 9102);
 }

@@ -1,11 +1,17 @@
 //! A programme with real artifacts, settled by the rules, on a chain in memory.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
+
+pub mod peers;
+mod proof;
+pub mod rpc;
+
+pub use proof::genesis;
 
 use cairn_aggregation::{
 	check_update, settle_with, ExpectedUpdate, Method, RoundInputs, UpdateEnvelope, WeightsEnvelope,
 };
 use cairn_artifacts::{artifact_hash, ArtifactHash, Store, Tensor, TensorFile};
-use cairn_auditor::chain::{Chain, ChainError, Page, Programme, Record, Round};
+use cairn_auditor::chain::{Chain, ChainError, Page, Programme, ProvingChain, Record, Round};
 use cairn_primitives::{
 	bitmap,
 	round::quality_digest,
@@ -16,7 +22,6 @@ use cairn_primitives::{
 use cairn_verifier::ss58;
 use tempfile::TempDir;
 
-pub const GENESIS: H256 = H256([0xc1; 32]);
 pub const HEAD: H256 = H256([0xf1; 32]);
 const CONFIG: H256 = H256([0x22; 32]);
 pub const UPDATES: u32 = 5;
@@ -29,6 +34,10 @@ pub struct Fake {
 	pub records: Vec<Record>,
 	/// Records per page of a lineage.
 	pub page: usize,
+	/// The record whose proof is made for another one's.
+	pub forged: Option<RecordId>,
+	/// No block is provably final yet.
+	pub unprovable: bool,
 }
 
 /// The chain and the artifacts.
@@ -101,7 +110,7 @@ impl World {
 			pot: ss58::encode(&[9; 32], 42),
 			pot_free: 20_000_000_000_000_000,
 		};
-		let chain = Fake { programme, rounds: Vec::new(), records, page: 4 };
+		let chain = Fake { programme, rounds: Vec::new(), records, page: 4, forged: None, unprovable: false };
 		Self { dir, store, chain, base, state: None }
 	}
 
@@ -180,7 +189,7 @@ impl World {
 		round.included = bitmap::from_fn(UPDATES + 1, |i| i != 2);
 		for i in (0..=UPDATES).filter(|i| *i != 2) {
 			let mut envelope = UpdateEnvelope {
-				genesis: GENESIS,
+				genesis: genesis(),
 				programme: 0,
 				round: round.index,
 				base: round.base,
@@ -198,7 +207,7 @@ impl World {
 			let bytes = TensorFile::new(envelope.to_metadata(), data).unwrap().to_bytes();
 			let hash = self.store.put(&bytes).unwrap();
 			let expected = ExpectedUpdate {
-				genesis: GENESIS,
+				genesis: genesis(),
 				programme: 0,
 				round: round.index,
 				base: round.base,
@@ -223,7 +232,7 @@ impl World {
 			});
 		}
 		let inputs = RoundInputs {
-			genesis: GENESIS,
+			genesis: genesis(),
 			programme: 0,
 			round: round.index,
 			config: CONFIG,
@@ -350,7 +359,7 @@ fn at_head(at: H256) -> Result<(), ChainError> {
 
 impl Chain for Fake {
 	async fn genesis(&self) -> Result<H256, ChainError> {
-		Ok(GENESIS)
+		Ok(genesis())
 	}
 
 	async fn finalised(&self) -> Result<H256, ChainError> {
@@ -373,7 +382,19 @@ impl Chain for Fake {
 	}
 
 	async fn lineage(&self, a: ArtifactHash, cursor: Option<RecordId>, at: H256) -> Result<Page, ChainError> {
-		at_head(at)?;
+		if at != self.proved_block() {
+			at_head(at)?;
+		}
 		self.get_lineage(a, cursor)
+	}
+}
+
+impl ProvingChain for Fake {
+	async fn prove(&self, record: &str, _at: Option<H256>) -> Result<String, ChainError> {
+		self.get_proof(record).map(|answer| answer.to_string())
+	}
+
+	async fn prove_absence(&self, _weights: ArtifactHash) -> Result<String, ChainError> {
+		Err(refused(9110, "they are recorded".into()))
 	}
 }

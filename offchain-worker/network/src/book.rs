@@ -81,6 +81,11 @@ impl Bootnodes {
 		}
 	}
 
+	/// Who they are and where.
+	pub(crate) fn addresses(&self) -> impl Iterator<Item = (&PeerId, &Multiaddr)> {
+		self.nodes.iter().flat_map(|(peer, node)| node.addresses.iter().map(move |address| (peer, address)))
+	}
+
 	/// The nodes to dial now.
 	pub(crate) fn due(
 		&mut self,

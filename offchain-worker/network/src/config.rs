@@ -82,6 +82,14 @@ pub struct Limits {
 	pub serving_per_window: u64,
 	/// The time after which a peer's bytes are counted anew. Default 1 hour.
 	pub serving_window: Duration,
+	/// The most guests ([`Admission::Guest`](crate::Admission::Guest)) that are connected at once; 0 serves none. One that
+	/// has asked for nothing for a minute makes room. Default 16.
+	pub max_guests: usize,
+	/// The most chunks served to all guests together at once; more are answered with "busy". Default 8.
+	pub serving_guests: usize,
+	/// The most bytes per second that all guests together are given. What one peer may have at most is the most for them,
+	/// too. Default 16 MiB.
+	pub guest_rate: u64,
 	/// Transfers that run at once; more wait. Default 8.
 	pub max_transfers: usize,
 	/// Artifacts that are being fetched or wait for it; more are refused. Default 4,096.
@@ -137,6 +145,9 @@ impl Default for Limits {
 			serving_rate_per_peer: None,
 			serving_per_window: 256 << 30,
 			serving_window: Duration::from_secs(3600),
+			max_guests: 16,
+			serving_guests: 8,
+			guest_rate: 16 << 20,
 			max_transfers: 8,
 			max_fetches: 4096,
 			max_announced: 16_384,
@@ -167,6 +178,8 @@ impl Limits {
 			("chunks_in_flight_total", self.chunks_in_flight_total as u64),
 			("sources_per_transfer", self.sources_per_transfer as u64),
 			("serving_rate_per_peer", self.serving_rate_per_peer.unwrap_or(1)),
+			("serving_guests", self.serving_guests as u64),
+			("guest_rate", self.guest_rate),
 			("max_connections", self.max_connections.into()),
 			("max_connections_per_peer", self.max_connections_per_peer.into()),
 			("serving_per_peer", self.serving_per_peer as u64),

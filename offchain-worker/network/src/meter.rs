@@ -48,6 +48,12 @@ impl Meters {
 		}
 	}
 
+	/// For all guests together. An identity costs nothing, so what each of them had says nothing.
+	pub(crate) fn of_guests(limits: &crate::Limits) -> Self {
+		let rate = limits.serving_rate_per_peer.map_or(limits.guest_rate, |rate| rate.min(limits.guest_rate));
+		Self { rate: Some(rate), per_window: u64::MAX, ..Self::new(limits) }
+	}
+
 	/// Enters `bytes` for a peer if the window has room for them, and says how long to wait for the rate's sake. A
 	/// second's worth may be given at once.
 	pub(crate) fn take(&mut self, peer: PeerId, bytes: u64, now: Instant) -> Allowance {

@@ -63,6 +63,8 @@ const ADDRESSES_PER_PEER: usize = 16;
 const ANNOUNCING: usize = 8;
 /// How long the routing table may change before everything is announced again.
 const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
+/// How long a guest may stay without asking for anything.
+const GUEST_PATIENCE: Duration = Duration::from_secs(60);
 /// How often partial files are swept.
 const SWEEP: Duration = Duration::from_secs(3600);
 
@@ -152,6 +154,8 @@ pub(crate) struct Behaviour {
 #[derive(Default)]
 struct Peer {
 	admitted: bool,
+	/// It may fetch, and nothing else; it last did then.
+	guest: Option<Instant>,
 	/// Where it listens, once it has said that it is on our chain.
 	addresses: Vec<Multiaddr>,
 	/// Requests that wait for the policy's answer.
@@ -167,6 +171,7 @@ struct Peer {
 /// A chunk that was read and is to be sent, and what was entered for it in the peer's meter.
 struct Served {
 	peer: PeerId,
+	guest: bool,
 	entered: u64,
 	channel: ResponseChannel<BlobResponse>,
 	response: BlobResponse,
@@ -208,6 +213,8 @@ pub(crate) struct Node {
 	serving: HashMap<InboundRequestId, PeerId>,
 	served: (mpsc::Sender<Served>, mpsc::Receiver<Served>),
 	meters: Meters,
+	/// One meter for all guests, under this node's own name.
+	guest_meters: Meters,
 	sweep_at: Instant,
 }
 
@@ -291,6 +298,11 @@ impl Node {
 			swarm::Config::with_tokio_executor().with_idle_connection_timeout(limits.idle_timeout),
 		);
 		let now = Instant::now();
+		// A fetch that prefers a bootstrap node says what became of dialling it.
+		let mut book = AddressBook::default();
+		for (peer, address) in bootnodes.addresses() {
+			book.add(*peer, address);
+		}
 		Self {
 			swarm,
 			policy,
@@ -304,7 +316,7 @@ impl Node {
 			checking: HashSet::new(),
 			to_check: VecDeque::new(),
 			peers: HashMap::new(),
-			book: AddressBook::default(),
+			book,
 			bootnodes,
 			waiting: HashMap::new(),
 			requests: HashMap::new(),
@@ -318,6 +330,7 @@ impl Node {
 			serving: HashMap::new(),
 			served: mpsc::channel(limits.serving_total),
 			meters: Meters::new(limits),
+			guest_meters: Meters::of_guests(limits),
 			sweep_at: now + SWEEP,
 			shared,
 		}
@@ -456,6 +469,7 @@ impl Node {
 		let problem = match self.gate.standing(&peer, Instant::now()) {
 			Standing::Banned { reason } => Problem::Banned(reason),
 			Standing::Refused { reason } => Problem::NotAdmitted(reason),
+			Standing::Guest { .. } => Problem::NotAdmitted(GUEST.into()),
 			Standing::Unknown | Standing::Admitted { .. } => {
 				match self.peers.get(&peer) {
 					Some(Peer { admitted: true, .. }) => {
@@ -557,6 +571,12 @@ impl Node {
 					self.check(peer);
 				}
 			},
+			Standing::Guest { stale } => {
+				self.welcome(peer);
+				if stale {
+					self.check(peer);
+				}
+			},
 			Standing::Unknown => self.check(peer),
 			// The block list has let it pass between the end of one verdict and now.
 			Standing::Refused { reason } | Standing::Banned { reason } => self.expel(peer, &reason),
@@ -628,7 +648,11 @@ impl Node {
 		self.start_checks();
 	}
 
-	fn on_answer(&mut self, peer: PeerId, answer: Admission) {
+	fn on_answer(&mut self, peer: PeerId, mut answer: Admission) {
+		if answer == Admission::Guest && self.shared.limits.max_guests == 0 {
+			let reason = "it is no device's, and this node serves devices only".into();
+			answer = Admission::Refused { reason };
+		}
 		if let Admission::Unknown { reason } = &answer {
 			tracing::warn!(%peer, %reason, "it cannot be checked whether this peer is an active device; nobody new is admitted meanwhile");
 		}
@@ -636,6 +660,10 @@ impl Node {
 			Standing::Admitted { .. } => {
 				self.swarm.behaviour_mut().blocked.unblock_peer(peer);
 				self.admit(peer);
+			},
+			Standing::Guest { .. } => {
+				self.swarm.behaviour_mut().blocked.unblock_peer(peer);
+				self.welcome(peer);
 			},
 			Standing::Refused { reason } => {
 				self.shared.counted.refused_peers.add(1);
@@ -652,6 +680,7 @@ impl Node {
 			return;
 		}
 		peer.leaving = None;
+		peer.guest = None;
 		let requests = std::mem::take(&mut peer.requests);
 		let records = std::mem::take(&mut peer.records);
 		tracing::debug!(peer = %id, "connected");
@@ -665,6 +694,34 @@ impl Node {
 		}
 		self.bootnodes.connected(&id, Instant::now());
 		self.answer_waiting(&id, Ok(()));
+	}
+
+	/// Takes a peer as a guest, if there is room: it may fetch, and nothing else.
+	fn welcome(&mut self, id: PeerId) {
+		let guests = self.peers.values().filter(|peer| peer.guest.is_some()).count();
+		match self.peers.get(&id) {
+			Some(Peer { guest: Some(_), .. }) | None => return,
+			Some(Peer { admitted: true, .. }) => {
+				// It was a device's until now.
+				self.expel(id, "its device is no longer registered");
+				return;
+			},
+			Some(_) if guests >= self.shared.limits.max_guests => {
+				self.expel(id, "as many guests as the limit `max_guests` allows are connected");
+				return;
+			},
+			Some(_) => {},
+		}
+		let Some(peer) = self.peers.get_mut(&id) else { return };
+		peer.guest = Some(Instant::now());
+		peer.leaving = None;
+		peer.records.clear();
+		let requests = std::mem::take(&mut peer.requests);
+		tracing::debug!(peer = %id, "connected as a guest");
+		for (request_id, request, channel) in requests {
+			self.serve(id, request_id, request, channel);
+		}
+		self.answer_waiting(&id, Err(Problem::NotAdmitted(GUEST.into())));
 	}
 
 	/// Puts an admitted, identified peer into the routing table.
@@ -688,15 +745,20 @@ impl Node {
 		if std::mem::replace(&mut peer.admitted, false) {
 			self.shared.connected.send_if_modified(|connected| connected.remove(&id));
 		}
+		peer.guest = None;
 		peer.records.clear();
 		let requests = std::mem::take(&mut peer.requests);
 		if requests.is_empty() {
 			return self.part(id);
 		}
+		let refusal = match self.gate.standing(&id, Instant::now()) {
+			Standing::Guest { .. } => Refusal::Busy,
+			_ => Refusal::NotAdmitted,
+		};
 		// It asked for something: let it know why it gets nothing before the connection closes.
 		peer.leaving = Some(Instant::now() + TICK * 2);
 		for (request_id, _, channel) in requests {
-			self.refuse(id, request_id, channel, Refusal::NotAdmitted);
+			self.refuse(id, request_id, channel, refusal);
 		}
 	}
 
@@ -707,7 +769,7 @@ impl Node {
 			Standing::Refused { .. } | Standing::Banned { .. } => {
 				self.swarm.behaviour_mut().blocked.block_peer(peer);
 			},
-			Standing::Unknown | Standing::Admitted { .. } => {
+			Standing::Unknown | Standing::Admitted { .. } | Standing::Guest { .. } => {
 				let _ = self.swarm.disconnect_peer_id(peer);
 			},
 		}
@@ -774,6 +836,7 @@ impl Node {
 				// Kademlia has checked that the provider is the one who sent it.
 				match self.peers.get_mut(&record.provider) {
 					Some(peer) if peer.admitted => self.keep_record(record),
+					Some(peer) if peer.guest.is_some() => {},
 					Some(peer) if peer.records.len() < HELD => peer.records.push(record),
 					_ => {},
 				}
@@ -886,7 +949,7 @@ impl Node {
 		channel: ResponseChannel<BlobResponse>,
 	) {
 		let Some(peer) = self.peers.get_mut(&id) else { return };
-		if peer.admitted {
+		if peer.admitted || peer.guest.is_some() {
 			self.serve(id, request_id, request, channel);
 		} else if peer.leaving.is_some() {
 			self.refuse(id, request_id, channel, Refusal::NotAdmitted);
@@ -905,17 +968,27 @@ impl Node {
 		channel: ResponseChannel<BlobResponse>,
 	) {
 		let limits = &self.shared.limits;
+		let to_guests: usize = self.peers.values().filter(|p| p.guest.is_some()).map(|p| p.serving).sum();
+		let local = self.shared.local;
 		let Some(peer) = self.peers.get_mut(&id) else { return };
-		if peer.serving >= limits.serving_per_peer || self.serving.len() >= limits.serving_total {
+		let guest = peer.guest.is_some();
+		if guest {
+			peer.guest = Some(Instant::now());
+		}
+		if peer.serving >= limits.serving_per_peer
+			|| self.serving.len() >= limits.serving_total
+			|| guest && to_guests >= limits.serving_guests
+		{
 			self.refuse(id, request_id, channel, Refusal::Busy);
 			return;
 		}
 		let entered = u64::from(request.max_len.clamp(protocol::BLOCK, protocol::MAX_CHUNK));
-		let pause = match self.meters.take(id, entered, Instant::now()) {
+		let (meters, name) = if guest { (&mut self.guest_meters, local) } else { (&mut self.meters, id) };
+		let pause = match meters.take(name, entered, Instant::now()) {
 			// A pause that its patience would not outlast is no better than an answer.
 			Allowance::After(pause) if pause <= limits.chunk_timeout / 2 => pause,
 			Allowance::After(_) => {
-				self.meters.give_back(&id, entered);
+				meters.give_back(&name, entered);
 				self.refuse(id, request_id, channel, Refusal::Busy);
 				return;
 			},
@@ -933,17 +1006,19 @@ impl Node {
 			}
 			let response = shelf.answer(request).await;
 			// Fails only when the node has stopped.
-			let _ = served.send(Served { peer: id, entered, channel, response }).await;
+			let _ = served.send(Served { peer: id, guest, entered, channel, response }).await;
 		});
 	}
 
 	fn send_served(&mut self, served: Served) {
-		let Served { peer, entered, channel, response } = served;
+		let Served { peer, guest, entered, channel, response } = served;
 		let given = match &response {
 			BlobResponse::Slice { bytes, .. } => bytes.len() as u64,
 			BlobResponse::Refused(_) => 0,
 		};
-		self.meters.give_back(&peer, entered.saturating_sub(given));
+		let (meters, name) =
+			if guest { (&mut self.guest_meters, self.shared.local) } else { (&mut self.meters, peer) };
+		meters.give_back(&name, entered.saturating_sub(given));
 		self.send_response(channel, response);
 	}
 
@@ -978,7 +1053,7 @@ impl Node {
 			peer.serving = peer.serving.saturating_sub(1);
 		}
 		peer.requests.retain(|(held, ..)| *held != request_id);
-		if peer.leaving.is_some() && !peer.admitted {
+		if peer.leaving.is_some() && !peer.admitted && peer.guest.is_none() {
 			self.part(id);
 		}
 	}
@@ -1036,11 +1111,12 @@ impl Node {
 		let mut stale = Vec::new();
 		let mut left = Vec::new();
 		for (id, peer) in &self.peers {
-			if peer.leaving.is_some_and(|at| now >= at) && !peer.admitted {
+			let idle = |since| peer.serving == 0 && now.saturating_duration_since(since) >= GUEST_PATIENCE;
+			if peer.guest.map_or(peer.leaving.is_some_and(|at| now >= at) && !peer.admitted, idle) {
 				left.push(*id);
 			} else if matches!(
 				self.gate.standing(id, now),
-				Standing::Admitted { stale: true } | Standing::Unknown
+				Standing::Admitted { stale: true } | Standing::Guest { stale: true } | Standing::Unknown
 			) {
 				stale.push(*id);
 			}
@@ -1090,6 +1166,9 @@ impl Node {
 		}
 	}
 }
+
+/// Why a guest is not asked for anything.
+const GUEST: &str = "it is no device's; such peers are served, and not asked";
 
 struct AbortOnDrop(tokio::task::AbortHandle);
 

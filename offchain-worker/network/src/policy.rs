@@ -13,7 +13,11 @@ use std::{
 pub enum Admission {
 	/// It belongs to an active registered device.
 	Admitted,
-	/// It does not.
+	/// It belongs to no device: an auditor, perhaps. It may fetch what may be served, within what
+	/// [`Limits::max_guests`](crate::Limits::max_guests) and [`Limits::guest_rate`](crate::Limits::guest_rate) leave to all
+	/// such peers together, and nothing else: it is asked for nothing, and no record of it is kept.
+	Guest,
+	/// It does not, and gets nothing.
 	Refused {
 		/// Why, for the log: "no device has this network key", "device 7 is retired".
 		reason: String,
@@ -42,8 +46,8 @@ pub trait AccessPolicy: Send + Sync + 'static {
 /// The last that is known of a peer.
 #[derive(Clone, Debug)]
 enum Verdict {
-	/// Admitted; asked for the last time then.
-	Admitted { asked: Instant },
+	/// Admitted, as a guest or not; asked for the last time then.
+	Admitted { asked: Instant, guest: bool },
 	/// Kept out until then.
 	Refused { until: Instant, reason: String },
 }
@@ -55,6 +59,8 @@ pub(crate) enum Standing {
 	Unknown,
 	/// Admitted. `stale` when the chain should be asked again.
 	Admitted { stale: bool },
+	/// May fetch, and nothing else. `stale` as above.
+	Guest { stale: bool },
 	/// Kept out, for this reason.
 	Refused { reason: String },
 	/// Kept out because it misbehaved.
@@ -112,8 +118,13 @@ impl Gate {
 		}
 		match self.verdicts.get(peer) {
 			None => Standing::Unknown,
-			Some(Verdict::Admitted { asked }) => {
-				Standing::Admitted { stale: now.saturating_duration_since(*asked) >= self.times.admitted_for }
+			Some(Verdict::Admitted { asked, guest }) => {
+				let stale = now.saturating_duration_since(*asked) >= self.times.admitted_for;
+				if *guest {
+					Standing::Guest { stale }
+				} else {
+					Standing::Admitted { stale }
+				}
 			},
 			Some(Verdict::Refused { until, reason }) if now < *until => {
 				Standing::Refused { reason: reason.clone() }
@@ -126,13 +137,16 @@ impl Gate {
 	pub(crate) fn enter(&mut self, peer: PeerId, answer: Admission, now: Instant) -> Standing {
 		match answer {
 			Admission::Admitted => {
-				self.verdicts.insert(peer, Verdict::Admitted { asked: now });
+				self.verdicts.insert(peer, Verdict::Admitted { asked: now, guest: false });
+			},
+			Admission::Guest => {
+				self.verdicts.insert(peer, Verdict::Admitted { asked: now, guest: true });
 			},
 			Admission::Refused { reason } => {
 				self.verdicts.insert(peer, Verdict::Refused { until: now + self.times.refused_for, reason });
 			},
 			Admission::Unknown { reason } => match self.verdicts.get_mut(&peer) {
-				Some(Verdict::Admitted { asked }) => {
+				Some(Verdict::Admitted { asked, .. }) => {
 					// Ask again after `unknown_for`, not at once, and not only after a whole `admitted_for`.
 					let wait = self.times.admitted_for.saturating_sub(self.times.unknown_for);
 					*asked = now.checked_sub(wait).unwrap_or(now);
@@ -188,7 +202,7 @@ impl Gate {
 				.iter()
 				.filter(|(peer, _)| !connected(peer))
 				.map(|(peer, verdict)| match verdict {
-					Verdict::Admitted { asked } => (*asked, *peer),
+					Verdict::Admitted { asked, .. } => (*asked, *peer),
 					Verdict::Refused { until, .. } => (*until, *peer),
 				})
 				.collect();
@@ -199,8 +213,9 @@ impl Gate {
 				}
 			}
 		}
-		released
-			.retain(|peer| matches!(self.standing(peer, now), Standing::Unknown | Standing::Admitted { .. }));
+		released.retain(|peer| {
+			!matches!(self.standing(peer, now), Standing::Refused { .. } | Standing::Banned { .. })
+		});
 		released
 	}
 
@@ -267,6 +282,17 @@ mod tests {
 		assert!(reason.contains("no node answers"), "{reason}");
 		// It is asked about again soon.
 		assert_eq!(gate.standing(&stranger, after(later, 3)), Standing::Unknown);
+	}
+
+	#[test]
+	fn a_guest_is_asked_about_again_and_may_have_become_a_device() {
+		let (mut gate, peer, now) = (gate(), PeerId::random(), Instant::now());
+		assert_eq!(gate.enter(peer, Admission::Guest, now), Standing::Guest { stale: false });
+		let later = after(now, 60);
+		assert_eq!(gate.standing(&peer, later), Standing::Guest { stale: true });
+		// As long as nobody can be asked, it stays what it is.
+		assert_eq!(gate.enter(peer, unknown(), later), Standing::Guest { stale: false });
+		assert_eq!(gate.enter(peer, Admission::Admitted, later), Standing::Admitted { stale: false });
 	}
 
 	#[test]

@@ -90,7 +90,7 @@ pub enum Refusal {
 	NotYet,
 	/// The holder serves as many as it can at present.
 	Busy,
-	/// The asker is no active registered device, as far as the holder knows.
+	/// The asker is no active registered device, as far as the holder knows, and the holder takes no guests.
 	NotAdmitted,
 	/// The range is not in the artifact, or not one of whole blocks.
 	OutOfRange,

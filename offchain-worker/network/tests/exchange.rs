@@ -4,13 +4,15 @@
 mod common;
 
 use cairn_network::{
-	FetchError, Fetched, Limits, NetworkConfig, PeerId, Problem, Route, Shortage, SourceReport,
+	protocol::Refusal, FetchError, Fetched, Limits, NetworkConfig, PeerId, Problem, Route, Shortage,
+	SourceReport,
 };
 use cairn_primitives::{artifact_hash, ArtifactHash, H256};
 use common::*;
 use std::{slice::from_ref, time::Duration};
 
 const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
 
 /// Chunks of 64 KiB, so that small artifacts have many.
 fn small_chunks(seed: u8, bootstrap: &[cairn_network::Multiaddr]) -> NetworkConfig {
@@ -275,6 +277,55 @@ async fn unadmitted_peer_that_asks_at_once_is_told_why_it_gets_nothing() {
 			}
 		}
 		tokio::time::sleep(Duration::from_millis(50)).await;
+	}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guest_fetches_what_may_be_served_and_is_nobody_otherwise() {
+	let chain = TestChain::of(&[1, 3]);
+	chain.take_guests();
+	let holder = node(1, &[], &chain).await;
+	let hash = holder.store.put(&artifact(3 * MIB, 1)).unwrap();
+	let guest = node(2, &[holder.address()], &TestChain::open()).await;
+
+	chain.set_window_closed(false);
+	fails_with(&guest, hash, 1, |problem| *problem == Problem::Refused(Refusal::NotYet)).await;
+	chain.set_window_closed(true);
+	assert_eq!(fetch(&guest, hash, &[holder.key()]).await, from(1, Route::Preferred));
+
+	// It announces, and holds what nobody else has: no record is kept, and it is not asked.
+	let own = guest.store.put(b"of the guest").unwrap();
+	guest.network.announce(own).await.unwrap();
+	let device = node(3, &[holder.address()], &chain).await;
+	device.connected_to(peer_id(1)).await;
+	let asked = sources(device.network.fetch(own, vec![], SHORT).await);
+	assert!(asked.iter().all(|report| report.peer != Some(peer_id(2))), "{asked:?}");
+	let asked = sources(holder.network.fetch(own, vec![key(2)], SHORT).await);
+	let is_named = |report: &SourceReport| matches!(&report.problem, Problem::NotAdmitted(reason) if reason.contains("no device's"));
+	assert!(asked.iter().any(is_named), "{asked:?}");
+	assert_eq!(holder.network.connected_peers(), [peer_id(3)]);
+	assert_eq!(holder.network.counters().provider_records, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_beyond_the_limit_get_nothing_until_one_leaves() {
+	for max_guests in [0, 1] {
+		let chain = TestChain::of(&[1]);
+		chain.take_guests();
+		let mut config = config(1, &[]);
+		config.limits.max_guests = max_guests;
+		let holder = start(config, 1, &chain).await.unwrap();
+		let hash = holder.store.put(b"hello world").unwrap();
+		let first = node(2, &[holder.address()], &TestChain::open()).await;
+		if max_guests == 0 {
+			assert!(!sources(first.network.fetch(hash, vec![key(1)], SHORT).await).is_empty());
+			continue;
+		}
+		assert_eq!(fetch(&first, hash, &[key(1)]).await, from(1, Route::Preferred));
+		let second = node(3, &[holder.address()], &TestChain::open()).await;
+		assert!(!sources(second.network.fetch(hash, vec![key(1)], SHORT).await).is_empty());
+		first.network.shutdown().await;
+		assert_eq!(fetch(&second, hash, &[key(1)]).await, from(1, Route::Preferred));
 	}
 }
 

@@ -122,6 +122,10 @@ pub struct FileRun {
 	pub disk_quota: Option<u64>,
 	/// The most bytes per second that one peer is given.
 	pub upload_rate: Option<NonZeroU64>,
+	/// How many peers that are no device's are served at once.
+	pub guests: Option<usize>,
+	/// The most bytes per second that all of them together are given.
+	pub guest_rate: Option<NonZeroU64>,
 }
 
 impl FileConfig {

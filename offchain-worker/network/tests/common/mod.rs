@@ -42,6 +42,7 @@ pub struct TestChain {
 	registered: Mutex<Option<HashSet<[u8; 32]>>>,
 	reachable: AtomicBool,
 	window_closed: AtomicBool,
+	guests: AtomicBool,
 	questions: AtomicUsize,
 }
 
@@ -51,6 +52,7 @@ impl TestChain {
 			registered: Mutex::new(None),
 			reachable: true.into(),
 			window_closed: true.into(),
+			guests: false.into(),
 			questions: 0.into(),
 		})
 	}
@@ -73,6 +75,11 @@ impl TestChain {
 		self.window_closed.store(closed, Ordering::SeqCst);
 	}
 
+	/// From now on, who is not registered is a guest.
+	pub fn take_guests(&self) {
+		self.guests.store(true, Ordering::SeqCst);
+	}
+
 	pub fn questions(&self) -> usize {
 		self.questions.load(Ordering::SeqCst)
 	}
@@ -88,6 +95,8 @@ impl AccessPolicy for TestChain {
 		let registered = self.registered.lock().unwrap();
 		if registered.as_ref().is_none_or(|keys| keys.contains(&network_key)) {
 			Admission::Admitted
+		} else if self.guests.load(Ordering::SeqCst) {
+			Admission::Guest
 		} else {
 			Admission::Refused { reason: "no device has this network key".into() }
 		}

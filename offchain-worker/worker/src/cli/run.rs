@@ -47,6 +47,8 @@ struct Plan {
 	keep_rounds: NonZeroU32,
 	disk_quota: Option<u64>,
 	upload_rate: Option<u64>,
+	guests: Option<usize>,
+	guest_rate: Option<u64>,
 }
 
 fn layer<T: Clone>(flags: &[T], file: &[T]) -> Vec<T> {
@@ -100,6 +102,8 @@ fn prepare(app: &App, args: &RunArgs) -> Result<Plan, CliError> {
 		keep_rounds: args.keep_rounds.or(file.keep_rounds).unwrap_or(retention::DEFAULT_ROUNDS),
 		disk_quota: args.disk_quota.or(file.disk_quota),
 		upload_rate: args.upload_rate.or(file.upload_rate).map(Into::into),
+		guests: args.guests.or(file.guests),
+		guest_rate: args.guest_rate.or(file.guest_rate).map(Into::into),
 	})
 }
 
@@ -166,11 +170,14 @@ async fn serve(
 	let withheld = Withheld::from_journal(&journal.state());
 	let policy = Arc::new(ChainPolicy::new(ledger.clone(), withheld.clone()));
 	let policy = app.embedding.policy(policy, &store);
+	let default = Limits::default();
 	let limits = Limits {
 		shutdown_grace: Duration::from_secs(2),
 		disk_quota: plan.disk_quota,
 		serving_rate_per_peer: plan.upload_rate,
-		..Limits::default()
+		max_guests: plan.guests.unwrap_or(default.max_guests),
+		guest_rate: plan.guest_rate.unwrap_or(default.guest_rate),
+		..default
 	};
 	let config = NetworkConfig {
 		limits,

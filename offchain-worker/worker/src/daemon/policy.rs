@@ -73,7 +73,8 @@ impl AccessPolicy for ChainPolicy {
 			Ok(Some(device)) => Admission::Refused {
 				reason: format!("device {} is {}", device.id, format!("{:?}", device.state).to_lowercase()),
 			},
-			Ok(None) => Admission::Refused { reason: "no device has this network key".into() },
+			// An auditor, perhaps: what may be served is public, and bytes prove themselves.
+			Ok(None) => Admission::Guest,
 			Err(e) => Admission::Unknown { reason: e.to_string() },
 		}
 	}

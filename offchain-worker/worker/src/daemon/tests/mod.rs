@@ -295,3 +295,15 @@ async fn nothing_is_paid_for_moving_on_to_a_committee_that_cannot_be_drawn() {
 	assert!(worker.ledger.now().submitted.is_empty());
 	process.stop().await;
 }
+
+#[tokio::test]
+async fn peer_that_is_no_device_is_a_guest_and_gets_nothing_that_is_withheld() {
+	use cairn_network::{AccessPolicy, Admission};
+	let withheld = Withheld::default();
+	let policy = ChainPolicy::new(FakeLedger::new(open_round()), withheld.clone());
+	assert_eq!(policy.admits([7; 32]).await, Admission::Guest);
+	let update = cairn_primitives::H256::repeat_byte(7);
+	assert!(policy.may_serve(&update));
+	withheld.insert(update, 0, 0);
+	assert!(!policy.may_serve(&update));
+}
