@@ -102,7 +102,7 @@ pub struct Limits {
 	pub max_provider_records_per_peer: usize,
 	/// How long an admission is good before the policy is asked again. Default 60 s.
 	pub admitted_for: Duration,
-	/// How long a refusal is good before the policy is asked again. Default 12 s.
+	/// How long a refusal is good before the policy is asked again, and that somebody is a guest. Default 12 s.
 	pub refused_for: Duration,
 	/// How long to wait before the policy is asked again when it did not know. Default 3 s.
 	pub unknown_for: Duration,

@@ -715,7 +715,7 @@ impl Node {
 		let Some(peer) = self.peers.get_mut(&id) else { return };
 		peer.guest = Some(Instant::now());
 		peer.leaving = None;
-		peer.records.clear();
+		// Its records go on waiting: it may be a device that is being registered.
 		let requests = std::mem::take(&mut peer.requests);
 		tracing::debug!(peer = %id, "connected as a guest");
 		for (request_id, request, channel) in requests {
@@ -836,7 +836,6 @@ impl Node {
 				// Kademlia has checked that the provider is the one who sent it.
 				match self.peers.get_mut(&record.provider) {
 					Some(peer) if peer.admitted => self.keep_record(record),
-					Some(peer) if peer.guest.is_some() => {},
 					Some(peer) if peer.records.len() < HELD => peer.records.push(record),
 					_ => {},
 				}

@@ -76,6 +76,17 @@ pub(crate) struct GateTimes {
 	pub(crate) ban_for: Duration,
 }
 
+impl GateTimes {
+	/// How long it is good that a peer is admitted, or is a guest: a guest may be a device that is being registered.
+	fn good_for(&self, guest: bool) -> Duration {
+		if guest {
+			self.refused_for
+		} else {
+			self.admitted_for
+		}
+	}
+}
+
 impl From<&crate::Limits> for GateTimes {
 	fn from(limits: &crate::Limits) -> Self {
 		Self {
@@ -119,7 +130,7 @@ impl Gate {
 		match self.verdicts.get(peer) {
 			None => Standing::Unknown,
 			Some(Verdict::Admitted { asked, guest }) => {
-				let stale = now.saturating_duration_since(*asked) >= self.times.admitted_for;
+				let stale = now.saturating_duration_since(*asked) >= self.times.good_for(*guest);
 				if *guest {
 					Standing::Guest { stale }
 				} else {
@@ -146,9 +157,9 @@ impl Gate {
 				self.verdicts.insert(peer, Verdict::Refused { until: now + self.times.refused_for, reason });
 			},
 			Admission::Unknown { reason } => match self.verdicts.get_mut(&peer) {
-				Some(Verdict::Admitted { asked, .. }) => {
-					// Ask again after `unknown_for`, not at once, and not only after a whole `admitted_for`.
-					let wait = self.times.admitted_for.saturating_sub(self.times.unknown_for);
+				Some(Verdict::Admitted { asked, guest }) => {
+					// Ask again after `unknown_for`, not at once, and not only when the old answer ends.
+					let wait = self.times.good_for(*guest).saturating_sub(self.times.unknown_for);
 					*asked = now.checked_sub(wait).unwrap_or(now);
 				},
 				_ => {
@@ -288,10 +299,11 @@ mod tests {
 	fn a_guest_is_asked_about_again_and_may_have_become_a_device() {
 		let (mut gate, peer, now) = (gate(), PeerId::random(), Instant::now());
 		assert_eq!(gate.enter(peer, Admission::Guest, now), Standing::Guest { stale: false });
-		let later = after(now, 60);
+		let later = after(now, 12);
 		assert_eq!(gate.standing(&peer, later), Standing::Guest { stale: true });
 		// As long as nobody can be asked, it stays what it is.
 		assert_eq!(gate.enter(peer, unknown(), later), Standing::Guest { stale: false });
+		assert_eq!(gate.standing(&peer, after(later, 3)), Standing::Guest { stale: true });
 		assert_eq!(gate.enter(peer, Admission::Admitted, later), Standing::Admitted { stale: false });
 	}
 
