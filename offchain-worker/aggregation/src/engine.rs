@@ -219,6 +219,9 @@ struct Task<'a> {
 	outputs: Vec<Place<'a>>,
 }
 
+/// The place of a result that is not finite, and the result.
+type NotFinite = ((usize, usize, usize), f32);
+
 /// Applies `rule` to all coordinates and lets `finish` make one element of each output of them: it gets a block, what
 /// the rule gave there, and where to write to. `names` are those of the model's tensors.
 ///
@@ -239,7 +242,7 @@ pub(crate) fn run(
 		outputs: outputs.iter_mut().map(|output| output.places[part.tensor].take(part.len)).collect(),
 	});
 	// Where the first output is that no `f32` can hold: tensor, index, output; and what stands there instead.
-	let first: Mutex<Option<((usize, usize, usize), f32)>> = Mutex::new(None);
+	let first: Mutex<Option<NotFinite>> = Mutex::new(None);
 	let judged = if judge { rows.updates() } else { &[] };
 	let count = if judge { 1 + 2 * judged.len() } else { 0 };
 	let products = in_order(tasks, count, threads, |task, sums| {
