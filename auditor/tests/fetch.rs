@@ -49,10 +49,10 @@ async fn wrong_bytes_are_not_taken_and_another_worker_is_asked() {
 	let (url, _server) = serve(world.chain.clone()).await;
 	let (_liar, lies) = liar(2).await;
 	let cache = TempDir::new().unwrap();
-	let done = recompute(&cache, &url, &["0", "0", "--peer", &lies, "--timeout", "3"]).await;
+	let done = recompute(&cache, &url, &["0", "0", "--peer", &lies, "--timeout", "5"]).await;
 	assert_eq!(done.code, 2, "{}{}", done.out, done.err);
 	let update = world.update(0, 3).record.artifact;
-	assert!(done.out.contains(&format!("artifact {update:?} was not obtained within 3 s")), "{}", done.out);
+	assert!(done.out.contains(&format!("artifact {update:?} was not obtained within 5 s")), "{}", done.out);
 	assert!(done.out.contains("sent wrong bytes") && done.out.contains("--store"), "{}", done.out);
 
 	let (_network, address) = worker(1, &world.store).await;
@@ -68,7 +68,7 @@ async fn what_no_worker_gives_is_named_with_the_remedy() {
 	world.store.remove(&gone).unwrap();
 	let (network, address) = worker(1, &world.store).await;
 	let cache = TempDir::new().unwrap();
-	let done = recompute(&cache, &url, &["0", "--peer", &address, "--timeout", "3"]).await;
+	let done = recompute(&cache, &url, &["0", "--peer", &address, "--timeout", "5"]).await;
 	assert_eq!(done.code, 2, "{}{}", done.out, done.err);
 	assert!(
 		done.out.contains("could not tell; 1 of 2 aggregates equal the chain's, none differs"),
@@ -86,12 +86,12 @@ async fn what_no_worker_gives_is_named_with_the_remedy() {
 	assert_eq!(done.code, 2, "{}", done.out);
 	assert!(done.out.contains("is in none of the stores given"), "{}", done.out);
 
-	let done = recompute(&other, &url, &["0", "0", "--peer", &address, "--timeout", "1"]).await;
+	let done = recompute(&other, &url, &["0", "0", "--peer", &address, "--timeout", "3"]).await;
 	assert_eq!(done.code, 2);
 	assert!(done.out.contains("cannot be reached") && done.out.contains("--peer"), "{}", done.out);
 
 	let (_network, address) = closed_worker(3, &world.store).await;
-	let done = recompute(&other, &url, &["0", "0", "--peer", &address, "--timeout", "2"]).await;
+	let done = recompute(&other, &url, &["0", "0", "--peer", &address, "--timeout", "5"]).await;
 	assert_eq!(done.code, 2);
 	assert!(done.out.contains("--guests"), "{}", done.out);
 
