@@ -172,6 +172,12 @@ impl Worker {
 		Ok(())
 	}
 
+	/// Where other peers reach it, with its peer id.
+	pub fn address(&self) -> Option<String> {
+		let listen = self.run_args.iter().skip_while(|arg| *arg != "--listen").nth(1)?;
+		Some(format!("{listen}/p2p/{}", self.identity.peer_id))
+	}
+
 	/// Its daemon, if it was started.
 	pub fn daemon(&self) -> Option<&Process> {
 		self.daemon.as_ref()

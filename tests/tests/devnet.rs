@@ -14,7 +14,7 @@ use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
 	devnet::{Devnet, Keep, PROGRAMME},
 	ledger::{check_records, committed, own_artifacts, Counts},
-	process::{run, tail},
+	process::{run, tail, Process},
 	report::{recompute_all, Lineage},
 	rpc::{RecordInfo, RoundInfo, Rpc},
 	ui::Ui,
@@ -27,7 +27,12 @@ use cairn_primitives::{
 use futures::{future::BoxFuture, FutureExt};
 use jsonrpsee::rpc_params;
 use serde_json::Value;
-use std::{collections::BTreeSet, panic::AssertUnwindSafe, process::ExitCode, time::Instant};
+use std::{
+	collections::BTreeSet,
+	panic::AssertUnwindSafe,
+	process::{Command, ExitCode},
+	time::Instant,
+};
 use subxt::dynamic::Value as Argument;
 use support::{number, Account, Call, Outcome};
 
@@ -66,7 +71,7 @@ const CHECKS: &[(&str, Check)] = checks![
 	no_record_is_doubled_or_lost_after_all_that,
 	lineage_leads_to_genesis_in_pages_of_any_size,
 	every_aggregate_is_recomputed_bit_for_bit,
-	examples_of_the_docs_prove_what_they_are_asked_and_refuse_what_is_unknown,
+	examples_of_the_docs_and_an_audit_by_a_guest_prove_what_they_are_asked,
 	model_has_learned_on_held_out_samples,
 ];
 
@@ -492,10 +497,41 @@ async fn every_aggregate_is_recomputed_bit_for_bit(net: &mut Devnet) -> Result<(
 	recompute_all(net, finalised).await
 }
 
-async fn examples_of_the_docs_prove_what_they_are_asked_and_refuse_what_is_unknown(
+async fn examples_of_the_docs_and_an_audit_by_a_guest_prove_what_they_are_asked(
 	net: &mut Devnet,
 ) -> Result<()> {
-	examples::run(net).await
+	let net = &*net;
+	// Both spend most of their time waiting for a proof of finality.
+	let (examples, audit) = tokio::join!(examples::run(net), audit_by_a_guest(net));
+	examples.and(audit)
+}
+
+/// `cairn audit` by somebody who has no device and no artifact, and gets everything from the workers that still run.
+async fn audit_by_a_guest(net: &Devnet) -> Result<()> {
+	let folder = net.path().join("audit");
+	std::fs::create_dir_all(&folder)?;
+	let page = folder.join("audit.html");
+	let mut command = Command::new(&net.binaries().auditor);
+	for variable in ["CAIRN_NODE", "CAIRN_GENESIS", "CAIRN_PEERS", "CAIRN_AUDIT_CACHE"] {
+		command.env_remove(variable);
+	}
+	command.args(["audit", &PROGRAMME.to_string(), "--json", "--threads", "1"]);
+	command.args(["--node", net.rpc().url(), "--genesis", net.genesis()]);
+	command.arg("--cache").arg(folder.join("cache")).arg("--html").arg(&page);
+	for worker in net.workers().iter().filter(|w| w.daemon().is_some_and(Process::is_running)) {
+		command.args(["--peer", &worker.address().context("a worker that runs has an address")?]);
+	}
+	// Any other exit code than 0 is an error with all that it printed.
+	let report: Value = run(command).await?.json()?;
+	assert_eq!(report["verdict"], "proven");
+	let rounds = report["rounds"].as_array().context("an audit names rounds")?;
+	let equal = rounds.iter().filter(|round| round["aggregate"] == "equal").count();
+	assert!(equal >= 1 && rounds.iter().all(|round| round["aggregate"] != "unknown"), "{report:#}");
+	let page = std::fs::read_to_string(&page)?;
+	assert!(page.starts_with("<!DOCTYPE html>") && page.contains("proven"), "{page}");
+	assert!(report["fetched"].as_u64() > Some(0), "nothing was at hand before: {report:#}");
+	println!("  a guest audited {equal} rounds, all from what the workers gave it");
+	Ok(())
 }
 
 async fn model_has_learned_on_held_out_samples(net: &mut Devnet) -> Result<()> {
