@@ -316,7 +316,10 @@ fn mark(class: &str) -> &'static str {
 
 fn about_update(node: &Node) -> String {
 	let by = node.producer.as_deref().unwrap_or("nobody");
-	let device = node.device.map_or_else(|| "no device".into(), |device| format!("device {device}"));
+	let mut device = node.device.map_or_else(|| "no device".into(), |device| format!("device {device}"));
+	if let Some(site) = node.site {
+		device.push_str(&format!(" of site {site}"));
+	}
 	format!(
 		"update {:?}, record {}, by {by} on {device}, {}",
 		node.artifact,

@@ -238,6 +238,7 @@ async fn page_of_many_rounds_and_updates_has_every_round_and_stays_small() {
 		block: n as u32,
 		producer: device.map(|d| format!("5{d:047}")),
 		device,
+		site: device.map(|d| d / 2),
 		proven: true,
 	};
 	audit.rounds = (0..500u32)

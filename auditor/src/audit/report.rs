@@ -150,6 +150,9 @@ pub struct Node {
 	/// On which device.
 	#[serde(skip_serializing_if = "Option::is_none")]
 	pub device: Option<u32>,
+	/// At which site.
+	#[serde(skip_serializing_if = "Option::is_none")]
+	pub site: Option<u32>,
 	/// Whether the record is proved; otherwise it is the node's word.
 	pub proven: bool,
 }
@@ -205,6 +208,7 @@ impl Node {
 			block: record.block,
 			producer: record.producer.clone(),
 			device: record.device,
+			site: record.site,
 			proven,
 		}
 	}

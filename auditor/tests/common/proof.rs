@@ -53,6 +53,7 @@ fn proven(record: &Record) -> ProvenRecord {
 		inputs: r.inputs,
 		producer: r.producer.as_deref().map(|producer| Account(ss58::decode(producer).unwrap())),
 		device: r.device,
+		site: r.site,
 		programme: r.programme,
 		round: r.round,
 		block: r.block,
