@@ -49,10 +49,10 @@ async fn wrong_bytes_are_not_taken_and_another_worker_is_asked() {
 	let (url, _server) = serve(world.chain.clone()).await;
 	let (_liar, lies) = liar(2).await;
 	let cache = TempDir::new().unwrap();
-	let done = recompute(&cache, &url, &["0", "0", "--peer", &lies, "--timeout", "5"]).await;
+	let done = recompute(&cache, &url, &["0", "0", "--peer", &lies, "--timeout", "10"]).await;
 	assert_eq!(done.code, 2, "{}{}", done.out, done.err);
 	let update = world.update(0, 3).record.artifact;
-	assert!(done.out.contains(&format!("artifact {update:?} was not obtained within 5 s")), "{}", done.out);
+	assert!(done.out.contains(&format!("artifact {update:?} was not obtained within 10 s")), "{}", done.out);
 	assert!(done.out.contains("sent wrong bytes") && done.out.contains("--store"), "{}", done.out);
 
 	let (_network, address) = worker(1, &world.store).await;

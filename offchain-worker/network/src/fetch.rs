@@ -636,18 +636,28 @@ impl Fetcher {
 				let _ = timeout(patience, changed).await;
 				continue;
 			}
-			match asked.next().await.expect("it is not empty; qed")? {
-				Some(bytes) => {
+			match asked.next().await.expect("it is not empty; qed") {
+				Ok(Some(bytes)) => {
 					busy = 0;
 					notes.gave(peer, route, bytes);
 				},
 				// It serves many, perhaps this node's other fetches: ask for less, and more slowly.
-				None if busy < BUSY => {
+				Ok(None) if busy < BUSY => {
 					busy += 1;
 					in_flight = 1;
 					sleep(limits.backoff_min).await;
 				},
-				None => return Err(Problem::Refused(Refusal::Busy).into()),
+				Ok(None) => return Err(Problem::Refused(Refusal::Busy).into()),
+				Err(refused @ Failure::Peer(Problem::Refused(_))) => {
+					// A refusal can overtake what the peer has given already, and counted.
+					while let Some(answer) = asked.next().await {
+						if let Ok(Some(bytes)) = answer {
+							notes.gave(peer, route, bytes);
+						}
+					}
+					return Err(refused);
+				},
+				Err(failure) => return Err(failure),
 			}
 		}
 	}
