@@ -54,7 +54,7 @@ async fn lineage_is_printed_as_a_tree() {
 	assert_eq!(
 		lines[1],
 		format!(
-			"├─ update {:?}  record 2, by {} on device 0",
+			"├─ update {:?}  record 2, by {} on device 0 of site 0",
 			first.record.artifact,
 			first.record.producer.as_ref().unwrap()
 		)
