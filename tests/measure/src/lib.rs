@@ -1,6 +1,7 @@
 //! What the programs here share: transactions signed without a node, and chains with a past.
 
 pub mod chain;
+pub mod program;
 
 use cairn_runtime::{AccountId, RuntimeCall, TxExtension, UncheckedExtrinsic, VERSION};
 use codec::Encode;

@@ -6,7 +6,7 @@
 //! that were signed in advance are submitted, transfers first, and once all of them wait in the pool, the blocks are
 //! watched that take them up.
 
-use anyhow::{anyhow, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use cairn_devnet::{
 	binaries::Binaries,
 	rpc::Rpc,
@@ -15,6 +15,7 @@ use cairn_devnet::{
 use cairn_measure::{
 	account,
 	chain::{bytes, hexadecimal, keys, make_spec, median, populate, Validator, PATIENCE},
+	program::{self, Folder},
 	sign,
 };
 use cairn_primitives::H256;
@@ -348,48 +349,16 @@ fn add(sample: &mut Sample, blocks: &[Block], early: usize) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-	let cli = Cli::parse();
-	let ui = Ui::default();
-	let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-	let outcome = runtime.context("cannot start").and_then(|runtime| {
-		runtime.block_on(async {
-			tokio::select! {
-				outcome = measure(&cli, &ui) => outcome,
-				// Dropping the work kills the validator and removes what is temporary.
-				_ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
-			}
-		})
-	});
-	ui.clear();
-	match outcome {
-		Ok(report) => {
-			ui.print(&format!("\n{report}"));
-			ExitCode::SUCCESS
-		},
-		Err(error) => {
-			eprintln!("cairn-bench-chain: {error:#}");
-			ExitCode::FAILURE
-		},
-	}
+	let (cli, ui) = (Cli::parse(), Ui::default());
+	program::run("cairn-bench-chain", &ui, measure(&cli, &ui))
 }
 
 async fn measure(cli: &Cli, ui: &Ui) -> Result<String> {
 	ensure!(cli.few < cli.many, "--few must be less than --many");
 	let binaries = Binaries::beside_this_one()?;
-	let (folder, temporary) = match &cli.data_dir {
-		Some(folder) => (folder.clone(), None),
-		None => {
-			let folder = tempfile::Builder::new().prefix("cairn-bench-").tempdir();
-			let folder = folder.context("cannot make a temporary folder")?;
-			(folder.path().to_path_buf(), Some(folder))
-		},
-	};
-	fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-	let outcome = passes(cli, &binaries, &folder, ui).await;
-	if let (Err(_), Some(folder)) = (&outcome, temporary) {
-		ui.line(format!("logs stay in {}", folder.keep().display()));
-	}
-	outcome.map(|samples| show(cli, &samples))
+	let folder = Folder::new(cli.data_dir.as_deref())?;
+	let outcome = passes(cli, &binaries, folder.path(), ui).await;
+	folder.after(outcome, ui).map(|samples| show(cli, &samples))
 }
 
 type Samples = BTreeMap<(u64, Kind), Sample>;

@@ -16,6 +16,7 @@ use cairn_devnet::{
 use cairn_measure::{
 	account,
 	chain::{hexadecimal, keys, make_spec, median, populate, Validator, PATIENCE},
+	program::{self, Folder},
 	sign,
 };
 use cairn_primitives::{
@@ -32,7 +33,6 @@ use serde_json::{json, Value};
 use sp_core::sr25519::Pair;
 use sp_io::hashing::blake2_256;
 use std::{
-	fs,
 	io::{BufRead, BufReader, Read, Write},
 	net::TcpStream,
 	path::{Path, PathBuf},
@@ -331,20 +331,9 @@ async fn by_storage(validator: &Validator, device: DeviceId, passes: u32) -> Res
 
 async fn measure(cli: &Cli, ui: &Ui) -> Result<String> {
 	let binaries = Binaries::beside_this_one()?;
-	let (folder, temporary) = match &cli.data_dir {
-		Some(folder) => (folder.clone(), None),
-		None => {
-			let folder = tempfile::Builder::new().prefix("cairn-bench-").tempdir();
-			let folder = folder.context("cannot make a temporary folder")?;
-			(folder.path().to_path_buf(), Some(folder))
-		},
-	};
-	fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-	let outcome = on_a_chain(cli, &binaries, &folder, ui).await;
-	if let (Err(_), Some(folder)) = (&outcome, temporary) {
-		ui.line(format!("logs stay in {}", folder.keep().display()));
-	}
-	outcome
+	let folder = Folder::new(cli.data_dir.as_deref())?;
+	let outcome = on_a_chain(cli, &binaries, folder.path(), ui).await;
+	folder.after(outcome, ui)
 }
 
 async fn on_a_chain(cli: &Cli, binaries: &Binaries, folder: &Path, ui: &Ui) -> Result<String> {
@@ -412,29 +401,8 @@ fn show(records: u32, passes: u32, asked: &[Question], walked: &[f64]) -> String
 }
 
 fn main() -> ExitCode {
-	let cli = Cli::parse();
-	let ui = Ui::default();
-	let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-	let outcome = runtime.context("cannot start").and_then(|runtime| {
-		runtime.block_on(async {
-			tokio::select! {
-				outcome = measure(&cli, &ui) => outcome,
-				// Dropping the work kills the validator and removes what is temporary.
-				_ = tokio::signal::ctrl_c() => Err(anyhow!("interrupted")),
-			}
-		})
-	});
-	ui.clear();
-	match outcome {
-		Ok(report) => {
-			ui.print(&format!("\n{report}"));
-			ExitCode::SUCCESS
-		},
-		Err(error) => {
-			eprintln!("cairn-bench-rpc: {error:#}");
-			ExitCode::FAILURE
-		},
-	}
+	let (cli, ui) = (Cli::parse(), Ui::default());
+	program::run("cairn-bench-rpc", &ui, measure(&cli, &ui))
 }
 
 #[cfg(test)]
