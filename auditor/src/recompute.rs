@@ -367,10 +367,7 @@ fn judge(
 /// The hash of the state that weights name.
 fn state_hash(weights: &TensorFile) -> Option<ArtifactHash> {
 	// Weights that cannot be read are refused by the aggregation, with the reason.
-	match WeightsEnvelope::from_metadata(weights.metadata()) {
-		Ok(WeightsEnvelope::Aggregate { state, .. }) => state,
-		_ => None,
-	}
+	WeightsEnvelope::from_metadata(weights.metadata()).ok()?.state()
 }
 
 /// The same, of weights that are to be looked up.

@@ -125,6 +125,26 @@ pub struct ExpectedUpdate {
 	pub local_steps: u32,
 }
 
+/// What a chain knows on which an update with this envelope was committed, if the envelope says the truth. What is known
+/// from elsewhere replaces its fields.
+impl From<&UpdateEnvelope> for ExpectedUpdate {
+	fn from(envelope: &UpdateEnvelope) -> Self {
+		let UpdateEnvelope {
+			genesis,
+			programme,
+			round,
+			base,
+			config,
+			producer,
+			device,
+			samples,
+			local_steps,
+			..
+		} = *envelope;
+		Self { genesis, programme, round, base, config, producer, device, samples, local_steps }
+	}
+}
+
 fn hex32(bytes: &[u8; 32]) -> String {
 	format!("0x{}", hex::encode(bytes))
 }
@@ -343,6 +363,14 @@ impl StateEnvelope {
 }
 
 impl WeightsEnvelope {
+	/// The state that goes with the weights, where there is one.
+	pub fn state(&self) -> Option<ArtifactHash> {
+		match self {
+			Self::Genesis { .. } => None,
+			Self::Aggregate { state, .. } => *state,
+		}
+	}
+
 	/// The file metadata that carries this envelope.
 	pub fn to_metadata(&self) -> Metadata {
 		let mut map = Metadata::new();

@@ -188,7 +188,7 @@ impl World {
 		round.commit_count = UPDATES + 1;
 		round.included = bitmap::from_fn(UPDATES + 1, |i| i != 2);
 		for i in (0..=UPDATES).filter(|i| *i != 2) {
-			let mut envelope = UpdateEnvelope {
+			let honest = UpdateEnvelope {
 				genesis: genesis(),
 				programme: 0,
 				round: round.index,
@@ -202,20 +202,16 @@ impl World {
 				noise_multiplier: 0.0,
 				seed: 7,
 			};
+			let mut envelope = honest.clone();
 			let mut data = tensors(round.index * 100 + i + 1);
 			alter(&mut envelope, &mut data);
 			let bytes = TensorFile::new(envelope.to_metadata(), data).unwrap().to_bytes();
 			let hash = self.store.put(&bytes).unwrap();
+			// Whatever was altered is not what the chain knows, but for what it leaves to the producer.
 			let expected = ExpectedUpdate {
-				genesis: genesis(),
-				programme: 0,
-				round: round.index,
-				base: round.base,
-				config: CONFIG,
-				producer: [i as u8; 32],
-				device: i,
 				samples: envelope.samples,
 				local_steps: envelope.local_steps,
+				..ExpectedUpdate::from(&honest)
 			};
 			checked.extend(check_update(&bytes, &hash, &expected, &self.base));
 			self.record(Entry {

@@ -8,7 +8,7 @@ use super::{Batch, Record};
 use cairn_primitives::{ledger::BatchId, ArtifactHash, DeviceId, ProgrammeId, RecordId, RecordKind, SiteId};
 use codec::{Decode, DecodeAll, Encode};
 use sp_core::{crypto::AccountId32, offchain::OffchainStorage};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// What all keys begin with. The number is that of the layout: another layout is another index.
 const PREFIX: &[u8] = b"cairn/index/2/";
@@ -44,6 +44,28 @@ pub enum Owner<'a> {
 	Weights(ProgrammeId),
 	/// The first record of every batch, in the place of the batch's number.
 	Batches,
+}
+
+impl fmt::Display for Owner<'_> {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		match self {
+			Self::Device(device) => write!(f, "device {device}"),
+			Self::Account(account) => write!(f, "account {account}"),
+			Self::Site(site) => write!(f, "site {site}"),
+			Self::Weights(programme) => write!(f, "the weights of programme {programme}"),
+			Self::Batches => f.write_str("the batches"),
+		}
+	}
+}
+
+/// Whose lists have a record.
+pub fn owners(record: &Record) -> [Option<Owner<'_>>; 4] {
+	[
+		record.device.map(Owner::Device),
+		record.producer.as_ref().map(Owner::Account),
+		record.site.map(Owner::Site),
+		(record.kind == RecordKind::Weights).then_some(Owner::Weights(record.programme)),
+	]
 }
 
 /// The index in a node's database.
@@ -107,13 +129,7 @@ impl<S: OffchainStorage> Index<S> {
 			if self.get::<RecordId>(&artifact).is_none_or(|first| first > number) {
 				self.set(&artifact, &number);
 			}
-			let owners = [
-				record.device.map(Owner::Device),
-				record.producer.as_ref().map(Owner::Account),
-				record.site.map(Owner::Site),
-				(record.kind == RecordKind::Weights).then_some(Owner::Weights(record.programme)),
-			];
-			for owner in owners.into_iter().flatten() {
+			for owner in owners(record).into_iter().flatten() {
 				lists.entry(owner).or_default().push(number);
 			}
 		}

@@ -35,7 +35,7 @@ use sp_core::{
 	offchain::{OffchainStorage, STORAGE_PREFIX},
 	H256,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A block's number.
 pub type BlockNumber = u32;
@@ -54,6 +54,9 @@ pub type RecordsFrom = RecordsFromOf<AccountId32, BlockNumber>;
 /// How many of the newest batches are searched for an artifact that is not in the index. The index follows finality, so
 /// these are the few that are not final yet.
 const UNINDEXED: BatchId = 64;
+
+/// How many batches one call of [`Ledger::records_from`] looks at.
+const MOST_BATCHES: usize = 64;
 
 /// Why the ledger has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,10 +81,10 @@ pub enum ReadError<E> {
 		/// The block that appended it.
 		number: BlockNumber,
 	},
-	/// The index says that an artifact has a record which is one of something else.
+	/// The index names a record which is one of something else.
 	Misleading {
-		/// The artifact.
-		artifact: ArtifactHash,
+		/// What it names it for.
+		sought: String,
 		/// The record.
 		record: RecordId,
 	},
@@ -162,7 +165,9 @@ impl<S: OffchainStorage> Ledger<S> {
 		if let Some(id) = self.index.artifact(artifact) {
 			return match reader.record(id)? {
 				Some(record) if record.artifact == *artifact => Ok(Some(id)),
-				Some(_) => Err(ReadError::Misleading { artifact: *artifact, record: id }),
+				Some(_) => {
+					Err(ReadError::Misleading { sought: format!("artifact {artifact:?}"), record: id })
+				},
 				// Finalised, but after the block whose state is asked.
 				None => Ok(None),
 			};
@@ -247,9 +252,9 @@ impl<S: OffchainStorage> Ledger<S> {
 		let mut records = Vec::new();
 		let mut from = start.unwrap_or(0).max(of.saturating_add(1));
 		while let Some(weights) = self.index.first_from(owner, from).filter(|weights| *weights < end) {
-			let Some((_, batch)) = state.batch_of(weights)? else { break };
+			let Some(first) = reader.batch_of(weights)?.map(|(batch, _)| batch.first) else { break };
 			// Beside an update there are others of its round, which are none of its descendants.
-			from = if own == Some(weights) { weights } else { from.max(batch.first) };
+			from = if own == Some(weights) { weights } else { from.max(first) };
 			for id in from..=weights {
 				if records.len() >= limit.max(1) as usize {
 					return Ok(Some(RecordsFrom { records, next: Some(id) }));
@@ -258,7 +263,7 @@ impl<S: OffchainStorage> Ledger<S> {
 				if record.programme != origin.programme
 					|| (id == weights) != (record.kind == RecordKind::Weights)
 				{
-					return Err(ReadError::Misleading { artifact: origin.artifact, record: id });
+					return Err(ReadError::Misleading { sought: owner.to_string(), record: id });
 				}
 				records.push(RecordInfo { id, record });
 			}
@@ -280,7 +285,7 @@ impl<S: OffchainStorage> Ledger<S> {
 		let count = state.record_count()?;
 		let mut records = Vec::new();
 		let mut next = start;
-		for _ in 0..UNINDEXED {
+		for _ in 0..MOST_BATCHES {
 			if next >= count || records.len() >= limit as usize {
 				break;
 			}
@@ -313,27 +318,27 @@ impl<S: OffchainStorage> Ledger<S> {
 		self.ensure_complete(state)?;
 		let (ids, next) = self.index.page(owner, end, count);
 		let mut records = Vec::with_capacity(ids.len());
+		let mut reader = Reader::new(self, state);
 		// In the state's own words, but all of a page asked at once: they may be in as many batches as there are records.
 		for ids in ids.chunks(MAX_PAGE as usize) {
 			let places = self.index.batches_of(ids);
 			let mut wanted: Vec<_> = places.iter().flatten().copied().collect();
 			wanted.dedup();
-			let mut batches = state.batches(wanted.clone())?.into_iter().zip(&wanted);
-			let mut current: Option<(BatchId, Batch, Arc<[Record]>)> = None;
-			for (id, place) in ids.iter().zip(places) {
-				if place.is_some() && current.as_ref().map(|(number, ..)| *number) != place {
-					current = match batches.next() {
-						Some((Some(batch), number)) => {
-							let records = self.records(state, *number, &batch)?;
-							Some((*number, batch, records))
-						},
-						_ => None,
-					};
+			let batches: BTreeMap<_, _> =
+				wanted.iter().copied().zip(state.batches(wanted.clone())?).collect();
+			for (id, place) in ids.iter().copied().zip(places) {
+				if let (None, Some(number)) = (reader.here(id), place) {
+					if let Some(Some(batch)) = batches.get(&number) {
+						reader.enter(number, batch.clone())?;
+					}
 				}
-				let found =
-					current.as_ref().and_then(|(_, batch, records)| records.get(batch.place(*id)? as usize));
-				if let Some(record) = found {
-					records.push(RecordInfo { id: *id, record: record.clone() });
+				match reader.record(id)? {
+					Some(record) if index::owners(record).contains(&Some(owner)) => {
+						records.push(RecordInfo { id, record: record.clone() });
+					},
+					Some(_) => return Err(ReadError::Misleading { sought: owner.to_string(), record: id }),
+					// Appended after the block whose state is asked, which is not for this page.
+					None => {},
 				}
 			}
 		}
@@ -373,13 +378,30 @@ impl<'a, S: OffchainStorage, T: LedgerState> Reader<'a, S, T> {
 		Self { ledger, state, batch: None }
 	}
 
-	fn record(&mut self, id: RecordId) -> Result<Option<&Record>, ReadError<T::Error>> {
-		if !self.batch.as_ref().is_some_and(|(batch, _)| batch.contains(id)) {
+	/// Reads on in a batch that the state has.
+	fn enter(&mut self, number: BatchId, batch: Batch) -> Result<(), ReadError<T::Error>> {
+		let records = self.ledger.records(self.state, number, &batch)?;
+		self.batch = Some((batch, records));
+		Ok(())
+	}
+
+	/// A record, if it is in the batch of the last one.
+	fn here(&self, id: RecordId) -> Option<&Record> {
+		let (batch, records) = self.batch.as_ref()?;
+		records.get(batch.place(id)? as usize)
+	}
+
+	/// The batch that a record is in, with its records.
+	fn batch_of(&mut self, id: RecordId) -> Result<Option<&(Batch, Arc<[Record]>)>, ReadError<T::Error>> {
+		if self.here(id).is_none() {
 			let Some((number, batch)) = self.state.batch_of(id)? else { return Ok(None) };
-			let records = self.ledger.records(self.state, number, &batch)?;
-			self.batch = Some((batch, records));
+			self.enter(number, batch)?;
 		}
-		Ok(self.batch.as_ref().and_then(|(batch, records)| records.get(batch.place(id)? as usize)))
+		Ok(self.batch.as_ref())
+	}
+
+	fn record(&mut self, id: RecordId) -> Result<Option<&Record>, ReadError<T::Error>> {
+		Ok(self.batch_of(id)?.is_some().then(|| self.here(id)).flatten())
 	}
 
 	/// The record before `id`, the last one read, in the order of [`Ledger::lineage`].

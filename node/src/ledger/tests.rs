@@ -230,7 +230,19 @@ fn index_that_names_another_record_is_an_error() {
 	ledger.index.add(21, &Batch { first: 3, count: 1, ..mock.batches[1].clone() }, Some(&[record]));
 	assert_eq!(
 		ledger.record_of(&mock.best(), &wrong),
-		Err(ReadError::Misleading { artifact: wrong, record: 3 })
+		Err(ReadError::Misleading { sought: format!("artifact {wrong:?}"), record: 3 })
+	);
+}
+
+#[test]
+fn index_that_lists_another_owners_record_is_an_error() {
+	let (mock, mut ledger, _) = node(21);
+	// As if the record had been made on this device.
+	let record = Record { device: Some(77), ..mock.records[3].clone() };
+	ledger.index.add(21, &Batch { first: 3, count: 1, ..mock.batches[1].clone() }, Some(&[record]));
+	assert_eq!(
+		ledger.records_of(&mock.best(), Owner::Device(77), None, 10),
+		Err(ReadError::Misleading { sought: "device 77".into(), record: 3 })
 	);
 }
 

@@ -61,17 +61,7 @@ fn update(store: &Store, base: &TensorFile, index: u32, elements: usize) -> Outc
 		noise_multiplier: 0.0,
 		seed: 0,
 	};
-	let expected = ExpectedUpdate {
-		genesis: zero,
-		programme: 0,
-		round: 0,
-		base: zero,
-		config: zero,
-		producer,
-		device: index,
-		samples,
-		local_steps,
-	};
+	let expected = ExpectedUpdate::from(&envelope);
 	let hash = store
 		.put(&TensorFile::new(envelope.to_metadata(), tensors(data(index + 1, elements)))?.into_bytes())?;
 	let file = store.map(&hash)?.ok_or("the store lost an update")?;

@@ -10,7 +10,7 @@ use crate::{
 	state::{self, Slot, Start, State},
 	AggregationError, CheckedUpdate,
 };
-use cairn_artifacts::{artifact_hash, ArtifactHash, Elements, Tensor, TensorFile, TensorFileBuffer};
+use cairn_artifacts::{artifact_hash, zeros, ArtifactHash, Elements, Tensor, TensorFile, TensorFileBuffer};
 use cairn_primitives::{
 	aggregation::ServerOptimiser,
 	envelope::{ExpectedUpdate, StateEnvelope, WeightsEnvelope},
@@ -102,7 +102,7 @@ pub fn aggregate_with(
 	let zeros = |t: &Tensor<Elements>| Tensor {
 		name: t.name.clone(),
 		shape: t.shape.clone(),
-		data: vec![0.0; t.data.len()],
+		data: zeros(t.data.len()),
 	};
 	let mut made: Vec<Tensor> = first.tensors().iter().map(zeros).collect();
 	let places = made.iter_mut().map(|t| Place::Floats(&mut t.data)).collect();
@@ -297,10 +297,7 @@ fn belongs(update: &CheckedUpdate, round: &RoundInputs) -> Result<(), Aggregatio
 		round: round.round,
 		base: round.base,
 		config: round.config,
-		producer: envelope.producer,
-		device: envelope.device,
-		samples: envelope.samples,
-		local_steps: envelope.local_steps,
+		..envelope.into()
 	};
 	envelope.check(&expected).map_err(|reason| AggregationError::OtherRound { update: update.hash(), reason })
 }

@@ -75,10 +75,7 @@ impl<'a> Start<'a> {
 		}
 		let envelope =
 			WeightsEnvelope::from_metadata(base.metadata()).map_err(AggregationError::BaseEnvelope)?;
-		let expected = match envelope {
-			WeightsEnvelope::Genesis { .. } => None,
-			WeightsEnvelope::Aggregate { state, .. } => state,
-		};
+		let expected = envelope.state();
 		let Some(state) = state else {
 			return match expected {
 				None => Ok(Self::default()),

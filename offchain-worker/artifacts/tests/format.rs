@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use cairn_artifacts::{
-	artifact_hash, Elements, FormatError, Metadata, Tensor, TensorFile, TensorFileBuffer, MAX_DIMENSIONS,
-	MAX_HEADER_BYTES, MAX_NAME_BYTES, MAX_TENSORS,
+	artifact_hash, metadata_of, Elements, FormatError, Metadata, Tensor, TensorFile, TensorFileBuffer,
+	MAX_DIMENSIONS, MAX_HEADER_BYTES, MAX_NAME_BYTES, MAX_TENSORS,
 };
 use proptest::prelude::*;
 use safetensors::{tensor::TensorView, Dtype, SafeTensors};
@@ -306,6 +306,29 @@ fn data_offsets_are_refused_when_there_is_a_gap_an_overlap_or_a_wrong_size() {
 			"{second}"
 		);
 	}
+}
+
+#[test]
+fn metadata_is_read_without_the_rest_of_the_file_and_of_tensor_files_alone() {
+	let file = sample();
+	let bytes = file.to_bytes();
+	let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+	let dir = tempfile::tempdir().unwrap();
+	let path = dir.path().join("file");
+	let read = |bytes: &[u8]| {
+		std::fs::write(&path, bytes).unwrap();
+		metadata_of(&path).unwrap()
+	};
+	for whole in [&bytes[..], &bytes[..header]] {
+		assert_eq!(read(whole).as_ref(), Some(file.metadata()));
+	}
+	let none = TensorFile::new(Metadata::new(), vec![]).unwrap();
+	assert_eq!(read(&none.to_bytes()), Some(Metadata::new()));
+	for other in [&bytes[..header - 1], &bytes[..7], b"", &[0xff; 64], b"{\"batch\": 32}"] {
+		assert_eq!(read(other), None);
+	}
+	std::fs::remove_file(&path).unwrap();
+	assert_eq!(metadata_of(&path).unwrap_err().kind(), std::io::ErrorKind::NotFound);
 }
 
 #[test]

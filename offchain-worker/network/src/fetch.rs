@@ -685,7 +685,13 @@ impl Fetcher {
 		}
 		let taken = tokio::task::spawn_blocking(move || claim.fulfil(&bytes)).await;
 		match taken.map_err(|error| self.local(hash, &error))? {
-			Ok(()) => Ok(Some(len)),
+			Ok(due) => {
+				// Nobody waits for it before the artifact is complete.
+				if let Some(partial) = due {
+					tokio::task::spawn_blocking(move || partial.sync());
+				}
+				Ok(Some(len))
+			},
 			Err(TakeError::Bad(bad)) => Err(self.wrong(hash, peer, bad).await),
 			Err(TakeError::Io(error)) => Err(self.not_written(hash, len, error).await),
 		}

@@ -13,10 +13,17 @@ use std::{
 	io,
 	ops::Range,
 	path::{Path, PathBuf},
-	sync::{Arc, Mutex, MutexGuard, PoisonError},
+	sync::{
+		atomic::{AtomicBool, AtomicU64, Ordering},
+		Arc, Mutex, MutexGuard, PoisonError,
+	},
 	time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::{futures::Notified, Notify};
+
+/// How many bytes may come before those that came are brought to the disk. Left to itself, the system may keep all of an
+/// artifact in memory until it is complete and has to be synced, and the disk does nothing until then.
+const SYNC_EVERY: u64 = 64 << 20;
 
 /// Where a chunk stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +54,11 @@ pub(crate) struct Partial {
 	outboard: File,
 	state: Mutex<State>,
 	changed: Notify,
+	/// Bytes that have come since the last of them were brought to the disk.
+	unsynced: AtomicU64,
+	syncing: AtomicBool,
+	/// Why they could not be. Locked meanwhile.
+	broken: Mutex<Option<io::Error>>,
 }
 
 /// The folder for a node's unfinished transfers. Each identity has its own, because a store may be shared.
@@ -159,6 +171,9 @@ impl Partial {
 			outboard,
 			state: Mutex::new(state),
 			changed: Notify::new(),
+			unsynced: AtomicU64::new(0),
+			syncing: AtomicBool::new(false),
+			broken: Mutex::new(None),
 		}
 	}
 
@@ -214,6 +229,21 @@ impl Partial {
 		self.changed.notify_waiters();
 	}
 
+	/// Brings what has come to the disk, while more may come.
+	pub(crate) fn sync(&self) {
+		let mut broken = self.broken();
+		self.unsynced.store(0, Ordering::Relaxed);
+		if let Err(error) = self.data.sync_data() {
+			*broken = Some(error);
+		}
+		drop(broken);
+		self.syncing.store(false, Ordering::Release);
+	}
+
+	fn broken(&self) -> MutexGuard<'_, Option<io::Error>> {
+		self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+	}
+
 	/// Gives the complete artifact to the store, and its outboard with it.
 	pub(crate) fn finish(&self, store: &Store) -> Result<(), StoreError> {
 		debug_assert!(self.is_complete());
@@ -222,6 +252,11 @@ impl Partial {
 			let path = path.to_owned();
 			move |source| StoreError::Io { action, path, source }
 		};
+		if let Some(error) = self.broken().take() {
+			// The system says it once, and still shows what it could not write: nobody could tell what is there.
+			let _ = fs::remove_file(&self.data_path);
+			return Err(failed("syncing", &self.data_path)(error));
+		}
 		if let Some(shard) = to.parent() {
 			fs::create_dir_all(shard).map_err(failed("making", shard))?;
 		}
@@ -266,12 +301,15 @@ impl Claim {
 		}
 	}
 
-	/// Takes in the slice that has come. Only what it proves is written.
-	pub(crate) fn fulfil(self, slice: &[u8]) -> Result<(), TakeError> {
-		let partial = &self.partial;
-		partial.tree.take(&self.range(), slice, &partial.data, &partial.outboard)?;
+	/// Takes in the slice that has come. Only what it proves is written. Returns the transfer when it is time for its
+	/// [`Partial::sync`].
+	pub(crate) fn fulfil(self, slice: &[u8]) -> Result<Option<Arc<Partial>>, TakeError> {
+		let (partial, range) = (&self.partial, self.range());
+		partial.tree.take(&range, slice, &partial.data, &partial.outboard)?;
+		partial.unsynced.fetch_add(range.end - range.start, Ordering::Relaxed);
 		partial.done(self.index);
-		Ok(())
+		let due = partial.unsynced.load(Ordering::Relaxed) >= SYNC_EVERY;
+		Ok((due && !partial.syncing.swap(true, Ordering::AcqRel)).then(|| partial.clone()))
 	}
 }
 
@@ -436,6 +474,44 @@ mod tests {
 		*slice.last_mut().unwrap() ^= 1;
 		assert!(matches!(claim.fulfil(&slice), Err(TakeError::Bad(crate::tree::Bad::Hash))));
 		assert_eq!(feed(&place, &partial, 1), [0]);
+	}
+
+	/// Takes in the next chunk; returns the transfer when it has to be synced.
+	fn next_due(place: &Place, partial: &Arc<Partial>) -> Option<Arc<Partial>> {
+		let claim = partial.claim(PeerId::random(), NEVER).unwrap();
+		let slice = place.slice(&claim.range());
+		claim.fulfil(&slice).unwrap()
+	}
+
+	#[test]
+	fn transfer_is_synced_once_enough_has_come_and_by_one_alone() {
+		let place = place(300_000);
+		let partial = place.create();
+		assert!(next_due(&place, &partial).is_none());
+		partial.unsynced.store(SYNC_EVERY - CHUNK, Ordering::Relaxed);
+		let due = next_due(&place, &partial).unwrap();
+		partial.unsynced.store(SYNC_EVERY, Ordering::Relaxed);
+		assert!(next_due(&place, &partial).is_none(), "while one is at it");
+		due.sync();
+		assert!(next_due(&place, &partial).is_none(), "so soon again");
+		partial.unsynced.store(SYNC_EVERY, Ordering::Relaxed);
+		assert!(next_due(&place, &partial).is_some());
+	}
+
+	#[test]
+	fn transfer_that_the_disk_did_not_keep_gets_no_name_and_begins_anew() {
+		let place = place(100_000);
+		let partial = place.create();
+		feed(&place, &partial, usize::MAX);
+		*partial.broken() = Some(io::Error::other("unreadable sector"));
+		let error = partial.finish(&place.store).unwrap_err().to_string();
+		assert!(error.contains("unreadable sector") && error.contains(".data"), "{error}");
+		assert!(place.store.list().unwrap().is_empty());
+		assert!(place.open().is_none());
+		let partial = place.create();
+		feed(&place, &partial, usize::MAX);
+		partial.finish(&place.store).unwrap();
+		assert_eq!(place.store.get(&place.hash).unwrap().unwrap(), place.bytes);
 	}
 
 	#[test]

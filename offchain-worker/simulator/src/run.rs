@@ -127,17 +127,7 @@ impl Server<'_> {
 			noise_multiplier: 0.0,
 			seed,
 		};
-		let expected = ExpectedUpdate {
-			genesis: NO_CHAIN,
-			programme: 0,
-			round: round.into(),
-			base: self.hash,
-			config: self.config,
-			producer,
-			device: worker,
-			samples,
-			local_steps,
-		};
+		let expected = ExpectedUpdate::from(&envelope);
 		let file = TensorFile::new(envelope.to_metadata(), tensors);
 		let bytes = file.map_err(|e| SimulationError::Internal(e.to_string()))?.into_bytes();
 		Ok(check_update(&bytes, &artifact_hash(&bytes), &expected, &self.weights).ok())

@@ -183,15 +183,15 @@ pub enum Error {
 		/// The number of the block that appended it.
 		number: u32,
 	},
-	/// The index names a record that is another artifact's.
+	/// The index names a record that is another's.
 	#[error(
-		"the index of this node says that artifact {artifact:?} is in record {record}, which is that of another artifact \
-		 at block {block:?}. Either the block belongs to an abandoned fork: ask at a finalised one. Or the index is \
+		"the index of this node names record {record} for {sought}, but at block {block:?} it is a record of something \
+		 else. Either the block belongs to an abandoned fork: ask at a finalised one. Or the index is \
 		 damaged: check the disk, remove the database with purge-chain and synchronise again with --sync full"
 	)]
 	MisleadingIndex {
-		/// The artifact.
-		artifact: ArtifactHash,
+		/// What it names it for.
+		sought: String,
 		/// The record that the index names.
 		record: RecordId,
 		/// The block whose state was asked.
@@ -367,8 +367,8 @@ impl Error {
 			Self::DamagedRecords { batch, root, number } => {
 				json!({ "reason": "damagedRecords", "batch": batch, "root": root, "number": number })
 			},
-			Self::MisleadingIndex { artifact, record, block } => json!({
-				"reason": "misleadingIndex", "artifact": artifact, "record": record, "block": block,
+			Self::MisleadingIndex { sought, record, block } => json!({
+				"reason": "misleadingIndex", "sought": sought, "record": record, "block": block,
 			}),
 			Self::NotFinal { number, finalised } => {
 				json!({ "reason": "notFinal", "number": number, "finalised": finalised })

@@ -243,8 +243,8 @@ impl<Api> View<'_, Api> {
 			ReadError::State(failure) => self.failure(failure),
 			ReadError::Missing { batch, root, number } => Error::MissingRecords { batch, root, number },
 			ReadError::Damaged { batch, root, number } => Error::DamagedRecords { batch, root, number },
-			ReadError::Misleading { artifact, record } => {
-				Error::MisleadingIndex { artifact, record, block: self.block }
+			ReadError::Misleading { sought, record } => {
+				Error::MisleadingIndex { sought, record, block: self.block }
 			},
 			ReadError::Behind { indexed, count } => Error::IndexBehind { indexed, count },
 		})
@@ -295,6 +295,16 @@ where
 		}
 	}
 
+	fn records_of(
+		&self,
+		view: &View<'_, Client::Api>,
+		owner: Owner,
+		cursor: Option<RecordId>,
+		count: u32,
+	) -> Result<RecordPage, Error> {
+		view.read(self.ledger.records_of(&view.state::<Block>(), owner, cursor, count))
+	}
+
 	fn record_of(&self, view: &View<'_, Client::Api>, hash: &str) -> Result<RecordId, Error> {
 		let artifact = arguments::hash("hash", hash)?;
 		view.read(self.ledger.record_of(&view.state::<Block>(), &artifact))?
@@ -310,6 +320,24 @@ impl<Api> View<'_, Api> {
 	{
 		self.answer("TrainingApi_programme", self.api.programme(self.block, id))?
 			.ok_or(Error::UnknownProgramme { programme: id, block: self.block })
+	}
+
+	fn device<Block>(&self, id: DeviceId) -> Result<DeviceInfo<AccountId32>, Error>
+	where
+		Block: BlockT<Hash = H256>,
+		Api: HardwareRuntimeApi<Block, AccountId32>,
+	{
+		self.answer("HardwareApi_device", self.api.device(self.block, id))?
+			.ok_or(Error::UnknownDevice { device: id, block: self.block })
+	}
+
+	fn site<Block>(&self, id: SiteId) -> Result<SiteInfo<AccountId32>, Error>
+	where
+		Block: BlockT<Hash = H256>,
+		Api: HardwareRuntimeApi<Block, AccountId32>,
+	{
+		self.answer("HardwareApi_site", self.api.site(self.block, id))?
+			.ok_or(Error::UnknownSite { site: id, block: self.block })
 	}
 }
 
@@ -402,9 +430,8 @@ where
 		let count = page_size(count)?;
 		let view = self.view(at)?;
 		// Without this, a mistyped number would read as "made nothing".
-		view.answer("HardwareApi_device", view.api.device(view.block, device))?
-			.ok_or(Error::UnknownDevice { device, block: view.block })?;
-		view.read(self.ledger.records_of(&view.state::<Block>(), Owner::Device(device), cursor, count))
+		view.device(device)?;
+		self.records_of(&view, Owner::Device(device), cursor, count)
 	}
 
 	fn records_by_site(
@@ -416,9 +443,8 @@ where
 	) -> Result<RecordPage, Error> {
 		let count = page_size(count)?;
 		let view = self.view(at)?;
-		view.answer("HardwareApi_site", view.api.site(view.block, site))?
-			.ok_or(Error::UnknownSite { site, block: view.block })?;
-		view.read(self.ledger.records_of(&view.state::<Block>(), Owner::Site(site), cursor, count))
+		view.site(site)?;
+		self.records_of(&view, Owner::Site(site), cursor, count)
 	}
 
 	fn records_by_account(
@@ -431,7 +457,7 @@ where
 		let account = arguments::account("account", &account)?;
 		let count = page_size(count)?;
 		let view = self.view(at)?;
-		view.read(self.ledger.records_of(&view.state::<Block>(), Owner::Account(&account), cursor, count))
+		self.records_of(&view, Owner::Account(&account), cursor, count)
 	}
 
 	fn lineage(
@@ -500,14 +526,10 @@ where
 	}
 
 	fn device(&self, id: DeviceId, at: Option<String>) -> Result<DeviceInfo<AccountId32>, Error> {
-		let view = self.view(at)?;
-		view.answer("HardwareApi_device", view.api.device(view.block, id))?
-			.ok_or(Error::UnknownDevice { device: id, block: view.block })
+		self.view(at)?.device(id)
 	}
 
 	fn site(&self, id: SiteId, at: Option<String>) -> Result<SiteInfo<AccountId32>, Error> {
-		let view = self.view(at)?;
-		view.answer("HardwareApi_site", view.api.site(view.block, id))?
-			.ok_or(Error::UnknownSite { site: id, block: view.block })
+		self.view(at)?.site(id)
 	}
 }

@@ -43,17 +43,7 @@ pub fn envelope(base: &TensorFile, index: usize, samples: u32) -> UpdateEnvelope
 
 /// What the chain knows of an honest update with this envelope.
 pub fn expected(envelope: &UpdateEnvelope) -> ExpectedUpdate {
-	ExpectedUpdate {
-		genesis: envelope.genesis,
-		programme: envelope.programme,
-		round: envelope.round,
-		base: envelope.base,
-		config: envelope.config,
-		producer: envelope.producer,
-		device: envelope.device,
-		samples: envelope.samples,
-		local_steps: envelope.local_steps,
-	}
+	envelope.into()
 }
 
 pub fn bytes(envelope: &UpdateEnvelope, tensors: Vec<Tensor>) -> Vec<u8> {

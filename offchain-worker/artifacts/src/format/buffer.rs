@@ -1,7 +1,7 @@
 //! A file that is filled in where it stands.
 
 use super::{arrange, header_of, FormatError, Tensor, ELEMENT_BYTES, LENGTH_BYTES};
-use crate::Metadata;
+use crate::{zeros, Metadata};
 
 /// A tensor file whose elements are written into its bytes, so that they are never there a second time. They start as
 /// +0.
@@ -31,8 +31,7 @@ impl TensorFileBuffer {
 			FormatError::TooLarge { name, shape }
 		};
 		let len = usize::try_from(size).ok().and_then(|size| size.checked_add(data)).ok_or_else(too_large)?;
-		// Zeros that the operating system gives are memory only when they are written to.
-		let mut bytes = vec![0; len];
+		let mut bytes = zeros(len);
 		bytes[..LENGTH_BYTES].copy_from_slice(&(header.len() as u64).to_le_bytes());
 		bytes[LENGTH_BYTES..data].copy_from_slice(&header);
 		Ok(Self { tensors, bytes, data })

@@ -9,8 +9,10 @@ pub use elements::Elements;
 
 use crate::{ArtifactHash, MappedFile, Metadata};
 use std::{
-	io::{self, Write},
+	fs::File,
+	io::{self, Read, Write},
 	ops::Range,
+	path::Path,
 };
 use thiserror::Error;
 
@@ -231,6 +233,23 @@ impl PartialEq for TensorFile {
 	fn eq(&self, other: &Self) -> bool {
 		self.metadata == other.metadata && self.tensors == other.tensors
 	}
+}
+
+/// The metadata of a tensor file, of which no more than the header is read; `None` when the file has no such header.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn metadata_of(path: &Path) -> io::Result<Option<Metadata>> {
+	let mut file = File::open(path)?;
+	let mut start = Vec::with_capacity(LENGTH_BYTES);
+	Read::by_ref(&mut file).take(LENGTH_BYTES as u64).read_to_end(&mut start)?;
+	let Ok(length) = start.try_into().map(u64::from_le_bytes) else { return Ok(None) };
+	if length > MAX_HEADER_BYTES as u64 {
+		return Ok(None);
+	}
+	let mut header = Vec::new();
+	file.take(length).read_to_end(&mut header)?;
+	Ok(header::parse(&header).ok().map(|header| header.metadata))
 }
 
 impl TensorFile {

@@ -45,7 +45,7 @@ async fn base_of(task: &Task, round: &Round) -> Result<Arc<TensorFile>, ActionEr
 /// weights has it.
 async fn state_of(task: &Task, base: &TensorFile) -> Result<Option<TensorFile>, ActionError> {
 	let envelope = WeightsEnvelope::from_metadata(base.metadata()).map_err(ActionError::failed)?;
-	let WeightsEnvelope::Aggregate { state: Some(state), .. } = envelope else { return Ok(None) };
+	let Some(state) = envelope.state() else { return Ok(None) };
 	let file = upkeep::obtain(task, &state, Holders::Aggregators).await?;
 	TensorFile::from_mapped(&file).map(Some).map_err(ActionError::failed)
 }

@@ -16,21 +16,17 @@ use crate::{
 	plan::ProgrammeView,
 	units::short,
 };
-use cairn_artifacts::{Metadata, Store, StoreError};
+use cairn_artifacts::{metadata_of, Metadata, Store, StoreError};
 use cairn_primitives::{
 	envelope::{StateEnvelope, UpdateEnvelope, WeightsEnvelope},
 	views::Phase,
 	ArtifactHash, ProgrammeId, RoundIndex, H256,
 };
-use serde::Deserialize;
 use serde_json::json;
 use std::{
 	collections::{BTreeMap, BTreeSet},
-	fs::File,
 	future::Future,
-	io::{self, Read},
 	num::NonZeroU32,
-	path::Path,
 	sync::{Arc, PoisonError},
 	time::Duration,
 };
@@ -43,8 +39,6 @@ pub const DEFAULT_ROUNDS: NonZeroU32 = NonZeroU32::new(8).expect("8 is not 0; qe
 const PERIOD: Duration = Duration::from_secs(600);
 /// The pause before the first look, so that a start is not slowed down.
 const FIRST: Duration = Duration::from_secs(30);
-/// The longest header that is read, as the file format allows it.
-const MAX_HEADER: u64 = 16 << 20;
 
 /// What is not to be removed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -130,10 +124,8 @@ impl Keep {
 		let mut kept = self.named.clone();
 		for artifact in &self.named {
 			// A round starts from its base weights and from the state that these name.
-			let metadata = metadata(&store.path(artifact)).ok().flatten().unwrap_or_default();
-			if let Ok(WeightsEnvelope::Aggregate { state, .. }) = WeightsEnvelope::from_metadata(&metadata) {
-				kept.extend(state);
-			}
+			let metadata = metadata_of(&store.path(artifact)).ok().flatten().unwrap_or_default();
+			kept.extend(WeightsEnvelope::from_metadata(&metadata).ok().and_then(|weights| weights.state()));
 		}
 		let mut old = Vec::new();
 		for artifact in store.list()? {
@@ -141,7 +133,7 @@ impl Keep {
 				continue;
 			}
 			// What cannot be read now is not judged.
-			let Ok(Some(metadata)) = metadata(&store.path(&artifact)) else { continue };
+			let Ok(Some(metadata)) = metadata_of(&store.path(&artifact)) else { continue };
 			let Some((kind, genesis, programme, round)) = origin(&metadata) else { continue };
 			let past = self.from.get(&programme).is_some_and(|from| round < *from);
 			if genesis == self.genesis && past {
@@ -151,28 +143,6 @@ impl Keep {
 		}
 		Ok(old)
 	}
-}
-
-/// The metadata in a safetensors file's header; `None` when the file is something else.
-pub(super) fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
-	#[derive(Deserialize)]
-	struct Header {
-		#[serde(rename = "__metadata__", default)]
-		metadata: Metadata,
-	}
-	let mut file = File::open(path)?;
-	let mut length = [0; 8];
-	if file.metadata()?.len() < 8 {
-		return Ok(None);
-	}
-	file.read_exact(&mut length)?;
-	let length = u64::from_le_bytes(length);
-	if length > MAX_HEADER {
-		return Ok(None);
-	}
-	let mut header = Vec::new();
-	file.take(length).read_to_end(&mut header)?;
-	Ok(serde_json::from_slice::<Header>(&header).ok().map(|header| header.metadata))
 }
 
 /// What a file says of itself: its kind, chain, programme and round. A programme's first weights have no round.

@@ -1,13 +1,13 @@
 //! Artifacts, deadlines and the end of rounds.
 
-use super::{retention, ActionError, At, Task};
+use super::{ActionError, At, Task};
 use crate::{
 	chain::{Call, SubmitError},
 	journal::Entry,
 	plan::Action,
 	units::{format_amount, short},
 };
-use cairn_artifacts::{MappedFile, Store};
+use cairn_artifacts::{metadata_of, MappedFile, Store};
 use cairn_primitives::{
 	envelope::WeightsEnvelope, views::Phase, ArtifactHash, DeviceId, ProgrammeId, RoundIndex,
 };
@@ -114,11 +114,9 @@ pub(super) async fn fetch(
 
 /// The state that goes with weights, where the store has both.
 fn state_named_by(store: &Store, weights: &ArtifactHash) -> Option<ArtifactHash> {
-	let metadata = retention::metadata(&store.path(weights)).ok()??;
-	match WeightsEnvelope::from_metadata(&metadata).ok()? {
-		WeightsEnvelope::Aggregate { state, .. } => state.filter(|state| store.contains(state)),
-		WeightsEnvelope::Genesis { .. } => None,
-	}
+	let metadata = metadata_of(&store.path(weights)).ok()??;
+	let state = WeightsEnvelope::from_metadata(&metadata).ok()?.state();
+	state.filter(|state| store.contains(state))
 }
 
 /// Tells the network that this worker holds an artifact, and with weights the state that they name.

@@ -309,16 +309,26 @@ async fn questions(validator: &Validator, cli: &Cli, programmes: u32, ui: &Ui) -
 	Ok(asked)
 }
 
-/// The same page of a device as polkadot.js finds it in what the node stores. Milliseconds of each pass.
-async fn by_storage(validator: &Validator, device: DeviceId, passes: u32) -> Result<Vec<f64>> {
+/// Where the scripts are that use polkadot.js.
+fn scripts() -> Result<PathBuf> {
 	let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("js");
 	ensure!(
 		folder.join("node_modules").is_dir(),
 		"{} has no node_modules: run scripts/setup --tests, which fetches @polkadot/api",
 		folder.display()
 	);
+	Ok(folder)
+}
+
+/// The same page of a device as polkadot.js finds it in what the node stores. Milliseconds of each pass.
+async fn by_storage(
+	scripts: &Path,
+	validator: &Validator,
+	device: DeviceId,
+	passes: u32,
+) -> Result<Vec<f64>> {
 	let mut command = Command::new("node");
-	command.current_dir(&folder).arg("walk-records.mjs").arg(validator.rpc.url());
+	command.current_dir(scripts).arg("walk-records.mjs").arg(validator.rpc.url());
 	command.args([device.to_string(), "100".into(), passes.to_string()]);
 	let found: Value = run(command).await?.json()?;
 	let page: Value =
@@ -337,6 +347,7 @@ async fn measure(cli: &Cli, ui: &Ui) -> Result<String> {
 }
 
 async fn on_a_chain(cli: &Cli, binaries: &Binaries, folder: &Path, ui: &Ui) -> Result<String> {
+	let scripts = scripts()?;
 	let most: u32 = <Runtime as pallet_training::Config>::MaxUpdates::get();
 	let per_site: u32 = <Runtime as pallet_hardware::Config>::MaxDevicesPerSite::get();
 	ensure!(UPDATES <= most.min(per_site), "a round or a site takes fewer than {UPDATES}");
@@ -361,7 +372,7 @@ async fn on_a_chain(cli: &Cli, binaries: &Binaries, folder: &Path, ui: &Ui) -> R
 	finalise(&validator, &pairs, programmes, ui).await?;
 	let asked = questions(&validator, cli, programmes, ui).await?;
 	ui.status("asking the same through polkadot.js");
-	let walked = by_storage(&validator, pick(0, UPDATES), 3).await?;
+	let walked = by_storage(&scripts, &validator, pick(0, UPDATES), 3).await?;
 	validator.process.stop().await;
 	Ok(show(programmes * (UPDATES + 1) + 2 * programmes, cli.passes, &asked, &walked))
 }
