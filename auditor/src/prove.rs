@@ -130,7 +130,7 @@ pub async fn prove_lineage_with(
 			Gathered::All(bundle) => {
 				let proven = verify(&bundle, genesis)?;
 				let lineage = lineage_of(&proven, artifact);
-				return Ok((bundle, proven, lineage));
+				return Ok((*bundle, proven, lineage));
 			},
 			Gathered::Newer(block) => at = Some(block),
 		}
@@ -140,7 +140,7 @@ pub async fn prove_lineage_with(
 
 /// What came of asking for the proofs of a lineage as of one block.
 enum Gathered {
-	All(Bundle),
+	All(Box<Bundle>),
 	/// The node gave one as of this newer block.
 	Newer(H256),
 }
@@ -178,7 +178,7 @@ async fn gather(
 		};
 	}
 	evidence.reverse();
-	Ok(Gathered::All(Bundle { finality, claim: Claim::Records(evidence) }))
+	Ok(Gathered::All(Box::new(Bundle { finality, claim: Claim::Records(evidence) })))
 }
 
 /// The evidence of a bundle that [`prove`] returned, with its one record.

@@ -10,8 +10,11 @@ const MOST: usize = 1 << 18;
 
 /// Records by the root of their batch and its first record, which they depend on and on nothing else, so that they are
 /// the same in every state that names them. The least recently used go first.
+type Kept = LruMap<(H256, u64), Arc<[Record]>, ByRecords>;
+
+/// Batches that were checked, for all who have a clone of it.
 #[derive(Clone)]
-pub struct Checked(Arc<Mutex<LruMap<(H256, u64), Arc<[Record]>, ByRecords>>>);
+pub struct Checked(Arc<Mutex<Kept>>);
 
 impl Default for Checked {
 	fn default() -> Self {

@@ -252,7 +252,7 @@ impl<S: OffchainStorage> Ledger<S> {
 		let mut records = Vec::new();
 		let mut from = start.unwrap_or(0).max(of.saturating_add(1));
 		while let Some(weights) = self.index.first_from(owner, from).filter(|weights| *weights < end) {
-			let Some(first) = reader.batch_of(weights)?.map(|(batch, _)| batch.first) else { break };
+			let Some(first) = reader.batch_of(weights)?.map(|batch| batch.first) else { break };
 			// Beside an update there are others of its round, which are none of its descendants.
 			from = if own == Some(weights) { weights } else { from.max(first) };
 			for id in from..=weights {
@@ -391,13 +391,13 @@ impl<'a, S: OffchainStorage, T: LedgerState> Reader<'a, S, T> {
 		records.get(batch.place(id)? as usize)
 	}
 
-	/// The batch that a record is in, with its records.
-	fn batch_of(&mut self, id: RecordId) -> Result<Option<&(Batch, Arc<[Record]>)>, ReadError<T::Error>> {
+	/// The batch that a record is in; reads on there.
+	fn batch_of(&mut self, id: RecordId) -> Result<Option<&Batch>, ReadError<T::Error>> {
 		if self.here(id).is_none() {
 			let Some((number, batch)) = self.state.batch_of(id)? else { return Ok(None) };
 			self.enter(number, batch)?;
 		}
-		Ok(self.batch.as_ref())
+		Ok(self.batch.as_ref().map(|(batch, _)| batch))
 	}
 
 	fn record(&mut self, id: RecordId) -> Result<Option<&Record>, ReadError<T::Error>> {

@@ -318,6 +318,8 @@ fn tile<E: Eight, const R: usize, const C: usize>(
 mod tests {
 	use super::*;
 
+	type Way = fn(&[f64], usize, &mut [Lanes]);
+
 	#[test]
 	fn every_way_of_adding_gives_the_same_bits_as_one_pair_after_the_other() {
 		for n in [1, 2, 3, 4, 5, 7, 8, 13] {
@@ -336,7 +338,7 @@ mod tests {
 				}
 				let bits =
 					|lanes: &[[f64; LANES]]| lanes.concat().into_iter().map(f64::to_bits).collect::<Vec<_>>();
-				let ways: [fn(&[f64], usize, &mut [Lanes]); 4] = [
+				let ways: [Way; 4] = [
 					add_all_pairs,
 					in_tiles::<[f64; LANES], 1>,
 					in_tiles::<[f64; LANES], 2>,

@@ -206,7 +206,7 @@ impl Limits {
 		if let Some(name) = zero {
 			return Err(StartError::Limit { name, problem: "is 0; it must be more".into() });
 		}
-		if self.chunk_len == 0 || self.chunk_len > MAX_CHUNK || self.chunk_len % BLOCK != 0 {
+		if self.chunk_len == 0 || self.chunk_len > MAX_CHUNK || !self.chunk_len.is_multiple_of(BLOCK) {
 			return Err(StartError::Limit {
 				name: "chunk_len",
 				problem: format!(

@@ -121,7 +121,10 @@ impl Shelf {
 		let total_len = known.stamp.len;
 		let range = match request.max_len.min(MAX_CHUNK) {
 			0 => known.tree.tail(),
-			len if request.offset % BLOCK_LEN == 0 && len % BLOCK == 0 && request.offset < total_len => {
+			len if request.offset.is_multiple_of(BLOCK_LEN)
+				&& len.is_multiple_of(BLOCK)
+				&& request.offset < total_len =>
+			{
 				request.offset..total_len.min(request.offset + u64::from(len))
 			},
 			_ => return Ok(Some(BlobResponse::Refused(Refusal::OutOfRange))),

@@ -74,7 +74,7 @@ pub enum SimulationError {
 		/// How many workers there are.
 		workers: u32,
 		/// What aggregation says.
-		error: AggregationError,
+		error: Box<AggregationError>,
 	},
 	/// Training cannot start, or libtorch failed.
 	#[error(transparent)]

@@ -84,7 +84,7 @@ impl Server<'_> {
 		let inputs = RoundInputs {
 			genesis: NO_CHAIN,
 			programme: 0,
-			round: round.into(),
+			round,
 			config: self.config,
 			base: self.hash,
 			rule: self.method.rule,
@@ -116,7 +116,7 @@ impl Server<'_> {
 		let envelope = UpdateEnvelope {
 			genesis: NO_CHAIN,
 			programme: 0,
-			round: round.into(),
+			round,
 			base: self.hash,
 			config: self.config,
 			producer,
@@ -156,7 +156,7 @@ pub(crate) fn try_methods(simulation: &Simulation) -> Result<(), SimulationError
 		let refused = |error: AggregationError| SimulationError::Method {
 			method: method.name.clone(),
 			workers: simulation.workers,
-			error,
+			error: Box::new(error),
 		};
 		settle_with(&inputs, &server.around(0), &server.weights, None, &updates, 1).map_err(refused)?;
 	}

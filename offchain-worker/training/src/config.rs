@@ -343,13 +343,11 @@ impl TrainingConfig {
 			));
 		}
 		match &self.optimiser {
-			Optimiser::Sgd { momentum, .. } if self.keep_momentum && *momentum == 0.0 => {
-				return Err(range(
-					"keep_momentum",
-					true,
-					"false where `optimiser.momentum` is 0, because there is none to keep",
-				));
-			},
+			Optimiser::Sgd { momentum, .. } if self.keep_momentum && *momentum == 0.0 => Err(range(
+				"keep_momentum",
+				true,
+				"false where `optimiser.momentum` is 0, because there is none to keep",
+			)),
 			Optimiser::Sgd { learning_rate, momentum, weight_decay } => {
 				rate("optimiser.learning_rate", *learning_rate)?;
 				fraction("optimiser.momentum", *momentum)?;

@@ -184,7 +184,7 @@ impl Prover<'_> {
 		loop {
 			finalised.borrow_and_update();
 			let open = self.ledger.open_challenge(self.device).await?;
-			if !open.is_some_and(|open| open.nonce == Some(delivered.nonce)) {
+			if open.is_none_or(|open| open.nonce != Some(delivered.nonce)) {
 				let evidence = self.ledger.device(self.device).await?.and_then(|d| d.evidence);
 				let new = evidence.filter(|e| e.valid && e.at >= delivered.block);
 				return new.ok_or(AttestError::Refused(self.device));

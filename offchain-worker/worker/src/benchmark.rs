@@ -421,9 +421,8 @@ mod tests {
 
 	#[test]
 	fn largest_sum_is_exact_in_f32() {
-		let largest = 16 * Size::FULL.order;
-		assert!(largest < 1 << 24);
-		assert!(Size::FULL.order % COLUMNS == 0 && Size::FULL.order % ROWS == 0);
+		const { assert!(16 * Size::FULL.order < 1 << 24) };
+		const { assert!(Size::FULL.order.is_multiple_of(COLUMNS) && Size::FULL.order.is_multiple_of(ROWS)) };
 	}
 
 	#[test]

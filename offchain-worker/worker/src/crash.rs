@@ -4,6 +4,15 @@
 //! transaction, an event. The [recovery test](crate::daemon) kills a real process at each of them in turn.
 
 #[cfg(test)]
+pub(crate) use armed::{arm, point, torn, When};
+
+#[cfg(not(test))]
+pub(crate) fn point(_: &str) {}
+
+#[cfg(not(test))]
+pub(crate) fn torn(_: &str, _: &mut std::fs::File, _: &[u8]) {}
+
+#[cfg(test)]
 mod armed {
 	use nix::{
 		sys::signal::{kill, Signal},
@@ -79,12 +88,3 @@ mod armed {
 		strike(name, || file.write_all(&bytes[..bytes.len() / 2]).expect("the test's folder takes bytes"));
 	}
 }
-
-#[cfg(test)]
-pub(crate) use armed::{arm, point, torn, When};
-
-#[cfg(not(test))]
-pub(crate) fn point(_: &str) {}
-
-#[cfg(not(test))]
-pub(crate) fn torn(_: &str, _: &mut std::fs::File, _: &[u8]) {}

@@ -338,7 +338,7 @@ mod tests {
 			a in any::<prop::sample::Index>(),
 			b in any::<prop::sample::Index>(),
 		) {
-			let values: Vec<Row> = values.into_iter().map(|row| Row(row.try_into().unwrap())).collect();
+			let values: Vec<Row> = values.into_iter().map(|row| Row(row.try_into().expect("has so many numbers"))).collect();
 			let n = values.len();
 			let (a, b) = (a.index(n), b.index(n));
 			let wanted = a.min(b)..a.max(b) + 1;

@@ -151,7 +151,7 @@ impl Chain {
 	/// Makes a block, or takes the best one back.
 	fn advance(&mut self) {
 		let best = self.best();
-		if best % REORGANISED == 0 && best > self.finalised && self.reorganised.insert(best) {
+		if best.is_multiple_of(REORGANISED) && best > self.finalised && self.reorganised.insert(best) {
 			let gone = self.blocks.pop().unwrap();
 			self.pool.extend(gone.transactions.into_iter().map(|(bytes, _)| bytes));
 			return;

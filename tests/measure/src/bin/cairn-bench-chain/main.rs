@@ -503,9 +503,11 @@ mod tests {
 	#[test]
 	fn genesis_has_devices_that_may_take_part_and_a_ledger_as_long_as_asked_for() {
 		let accounts: Vec<AccountId> = (0..3).map(keys).map(|pair| account(&pair)).collect();
-		let mut state = BasicExternalities::new(
-			populate(storage(), &accounts, || Ok(extend_ledger(&accounts[0], 1_000))).unwrap(),
-		);
+		let prepare = || {
+			extend_ledger(&accounts[0], 1_000);
+			Ok(())
+		};
+		let mut state = BasicExternalities::new(populate(storage(), &accounts, prepare).unwrap());
 		state.execute_with(|| {
 			assert_eq!(pallet_provenance::RecordCount::<Runtime>::get(), 1_000);
 			for account in &accounts {
