@@ -37,7 +37,7 @@ svg{display:block}svg text{font:12px ui-monospace,monospace;fill:var(--text)}svg
 svg rect{fill:var(--ground);stroke-width:2;rx:6px}svg path{fill:none;stroke:var(--line)}\
 svg .stub{stroke-dasharray:3 3}\
 .proven{stroke:var(--proven)}.refuted{stroke:var(--refuted)}.unknown{stroke:var(--unknown)}.none{stroke:var(--none)}\
-.verdict{border-left:6px solid;padding:.5rem 1rem;background:var(--box);font-weight:600}\
+.verdict{border-left:6px solid;padding:.5rem 1rem;background:var(--box);font-weight:600;overflow-wrap:anywhere}\
 p.proven,td.proven{color:var(--proven)}p.refuted,td.refuted,li.refuted{color:var(--refuted)}\
 p.unknown,td.unknown,li.unknown{color:var(--unknown)}td.none{color:var(--none)}\
 table{border-collapse:collapse;width:100%}td,th{text-align:left;vertical-align:top;padding:.3rem .6rem;\
