@@ -1,18 +1,22 @@
 //! The background task: owns the swarm and everything that only it may touch.
 
+mod admission;
+mod discovery;
+mod serving;
+
 use crate::{
 	book::{AddressBook, Bootnodes},
-	config::{is_dialable, Limits},
+	config::Limits,
 	counters::{Counted, Counters},
 	fetch::Problem,
-	identity::network_key_of_peer_id,
-	meter::{Allowance, Meters},
+	meter::Meters,
 	policy::{AccessPolicy, Admission, Gate, Standing},
 	protocol::{self, BlobCodec, BlobProtocol, BlobRequest, BlobResponse, Refusal},
 	records::ProviderRecords,
 	serve::Shelf,
 };
 use cairn_primitives::{ArtifactHash, H256};
+use discovery::record_key;
 use futures::StreamExt;
 use libp2p::{
 	allow_block_list::{self, BlockedPeers},
@@ -25,9 +29,7 @@ use libp2p::{
 	},
 	multiaddr::Protocol,
 	ping,
-	request_response::{
-		self, InboundRequestId, OutboundFailure, OutboundRequestId, ProtocolSupport, ResponseChannel,
-	},
+	request_response::{self, InboundRequestId, OutboundRequestId, ProtocolSupport, ResponseChannel},
 	swarm::{
 		self,
 		dial_opts::{DialOpts, PeerCondition},
@@ -51,18 +53,10 @@ use tokio::{
 
 /// How often the task looks after what only time brings.
 const TICK: Duration = Duration::from_millis(500);
-/// Questions to the policy that run at once.
-const CHECKS: usize = 16;
 /// Verdicts on peers that are kept.
 const VERDICTS: usize = 4096;
 /// Requests and provider records that a peer may send before it is known whether it is admitted.
 const HELD: usize = 64;
-/// Addresses taken from what one peer tells about itself.
-const ADDRESSES_PER_PEER: usize = 16;
-/// Announcements in flight.
-const ANNOUNCING: usize = 8;
-/// How long the routing table may change before everything is announced again.
-const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
 /// How long a guest may stay without asking for anything.
 const GUEST_PATIENCE: Duration = Duration::from_secs(60);
 /// How often partial files are swept.
@@ -559,231 +553,6 @@ impl Node {
 		listen.retain(|known| *known != address);
 	}
 
-	fn on_connected(&mut self, peer: PeerId) {
-		if self.peers.contains_key(&peer) {
-			return;
-		}
-		self.peers.insert(peer, Peer::default());
-		match self.gate.standing(&peer, Instant::now()) {
-			Standing::Admitted { stale } => {
-				self.admit(peer);
-				if stale {
-					self.check(peer);
-				}
-			},
-			Standing::Guest { stale } => {
-				self.welcome(peer);
-				if stale {
-					self.check(peer);
-				}
-			},
-			Standing::Unknown => self.check(peer),
-			// The block list has let it pass between the end of one verdict and now.
-			Standing::Refused { reason } | Standing::Banned { reason } => self.expel(peer, &reason),
-		}
-	}
-
-	fn on_disconnected(&mut self, peer: PeerId, cause: Option<String>) {
-		let Some(gone) = self.peers.remove(&peer) else { return };
-		self.serving.retain(|_, server| *server != peer);
-		if gone.admitted {
-			tracing::debug!(%peer, cause = cause.as_deref().unwrap_or("closed"), "disconnected");
-			self.shared.connected.send_if_modified(|connected| connected.remove(&peer));
-		}
-		let cause = cause.unwrap_or_else(|| "the connection closed".into());
-		let hint =
-			"if this repeats, it may not admit this device: is it registered and active on this chain?";
-		self.bootnodes.failed(&peer, &format!("{cause}; {hint}"), Instant::now());
-		let problem = match self.gate.standing(&peer, Instant::now()) {
-			Standing::Refused { reason } => Problem::NotAdmitted(reason),
-			Standing::Banned { reason } => Problem::Banned(reason),
-			_ => Problem::Disconnected,
-		};
-		self.answer_waiting(&peer, Err(problem));
-	}
-
-	/// Has the policy asked about a peer.
-	fn check(&mut self, peer: PeerId) {
-		if self.checking.insert(peer) {
-			self.to_check.push_back(peer);
-			self.start_checks();
-		}
-	}
-
-	fn start_checks(&mut self) {
-		while self.checks.len() < CHECKS {
-			let Some(peer) = self.to_check.pop_front() else { return };
-			let Some(key) = network_key_of_peer_id(&peer) else {
-				self.checking.remove(&peer);
-				let reason = "its identity key is not ed25519, so it is no device's".into();
-				self.on_answer(peer, Admission::Refused { reason });
-				continue;
-			};
-			let policy = self.policy.clone();
-			let patience = self.shared.limits.policy_timeout;
-			self.checks.spawn(async move {
-				// On a task of its own, so that a policy that panics is an answer like others.
-				let question = tokio::spawn(async move { policy.admits(key).await });
-				let abort = AbortOnDrop(question.abort_handle());
-				let answer = match tokio::time::timeout(patience, question).await {
-					Ok(Ok(answer)) => answer,
-					Ok(Err(error)) => Admission::Unknown { reason: error.to_string() },
-					Err(_) => Admission::Unknown { reason: format!("no answer within {patience:?}") },
-				};
-				drop(abort);
-				(peer, answer)
-			});
-		}
-	}
-
-	fn on_checked(&mut self, result: Result<(PeerId, Admission), tokio::task::JoinError>) {
-		match result {
-			Ok((peer, answer)) => {
-				self.checking.remove(&peer);
-				self.on_answer(peer, answer);
-			},
-			// Only when the runtime shuts down: what could panic runs on a task of its own.
-			Err(error) => tracing::error!(%error, "a check was lost"),
-		}
-		self.start_checks();
-	}
-
-	fn on_answer(&mut self, peer: PeerId, mut answer: Admission) {
-		if answer == Admission::Guest && self.shared.limits.max_guests == 0 {
-			let reason = "it is no device's, and this node serves devices only".into();
-			answer = Admission::Refused { reason };
-		}
-		if let Admission::Unknown { reason } = &answer {
-			tracing::warn!(%peer, %reason, "it cannot be checked whether this peer is an active device; nobody new is admitted meanwhile");
-		}
-		match self.gate.enter(peer, answer, Instant::now()) {
-			Standing::Admitted { .. } => {
-				self.swarm.behaviour_mut().blocked.unblock_peer(peer);
-				self.admit(peer);
-			},
-			Standing::Guest { .. } => {
-				self.swarm.behaviour_mut().blocked.unblock_peer(peer);
-				self.welcome(peer);
-			},
-			Standing::Refused { reason } => {
-				self.shared.counted.refused_peers.add(1);
-				self.expel(peer, &reason);
-			},
-			Standing::Banned { reason } => self.expel(peer, &reason),
-			Standing::Unknown => {},
-		}
-	}
-
-	fn admit(&mut self, id: PeerId) {
-		let Some(peer) = self.peers.get_mut(&id) else { return };
-		if std::mem::replace(&mut peer.admitted, true) {
-			return;
-		}
-		peer.leaving = None;
-		peer.guest = None;
-		let requests = std::mem::take(&mut peer.requests);
-		let records = std::mem::take(&mut peer.records);
-		tracing::debug!(peer = %id, "connected");
-		self.shared.connected.send_if_modified(|connected| connected.insert(id));
-		self.route(id);
-		for record in records {
-			self.keep_record(record);
-		}
-		for (request_id, request, channel) in requests {
-			self.serve(id, request_id, request, channel);
-		}
-		self.bootnodes.connected(&id, Instant::now());
-		self.answer_waiting(&id, Ok(()));
-	}
-
-	/// Takes a peer as a guest, if there is room: it may fetch, and nothing else.
-	fn welcome(&mut self, id: PeerId) {
-		let guests = self.peers.values().filter(|peer| peer.guest.is_some()).count();
-		match self.peers.get(&id) {
-			Some(Peer { guest: Some(_), .. }) | None => return,
-			Some(Peer { admitted: true, .. }) => {
-				// It was a device's until now.
-				self.expel(id, "its device is no longer registered");
-				return;
-			},
-			Some(_) if guests >= self.shared.limits.max_guests => {
-				self.expel(id, "as many guests as the limit `max_guests` allows are connected");
-				return;
-			},
-			Some(_) => {},
-		}
-		let Some(peer) = self.peers.get_mut(&id) else { return };
-		peer.guest = Some(Instant::now());
-		peer.leaving = None;
-		// Its records go on waiting: it may be a device that is being registered.
-		let requests = std::mem::take(&mut peer.requests);
-		tracing::debug!(peer = %id, "connected as a guest");
-		for (request_id, request, channel) in requests {
-			self.serve(id, request_id, request, channel);
-		}
-		self.answer_waiting(&id, Err(Problem::NotAdmitted(GUEST.into())));
-	}
-
-	/// Puts an admitted, identified peer into the routing table.
-	fn route(&mut self, id: PeerId) {
-		let Some(peer) = self.peers.get(&id).filter(|peer| peer.admitted) else { return };
-		for address in &peer.addresses {
-			self.book.add(id, address);
-			self.swarm.behaviour_mut().kad.add_address(&id, address.clone());
-		}
-	}
-
-	/// Disconnects a peer and keeps it out until the gate releases it.
-	fn expel(&mut self, id: PeerId, reason: &str) {
-		tracing::warn!(peer = %id, %reason, "peer refused");
-		self.swarm.behaviour_mut().kad.remove_peer(&id);
-		for key in self.records.forget_peer(&id) {
-			self.swarm.behaviour_mut().kad.store_mut().remove_provider(&key, &id);
-		}
-		self.count_records();
-		let Some(peer) = self.peers.get_mut(&id) else { return self.part(id) };
-		if std::mem::replace(&mut peer.admitted, false) {
-			self.shared.connected.send_if_modified(|connected| connected.remove(&id));
-		}
-		peer.guest = None;
-		peer.records.clear();
-		let requests = std::mem::take(&mut peer.requests);
-		if requests.is_empty() {
-			return self.part(id);
-		}
-		let refusal = match self.gate.standing(&id, Instant::now()) {
-			Standing::Guest { .. } => Refusal::Busy,
-			_ => Refusal::NotAdmitted,
-		};
-		// It asked for something: let it know why it gets nothing before the connection closes.
-		peer.leaving = Some(Instant::now() + TICK * 2);
-		for (request_id, _, channel) in requests {
-			self.refuse(id, request_id, channel, refusal);
-		}
-	}
-
-	/// Closes a peer's connections, and has new ones closed for as long as the gate keeps it out.
-	fn part(&mut self, peer: PeerId) {
-		match self.gate.standing(&peer, Instant::now()) {
-			// The gate's sweep names it when it need no longer be blocked.
-			Standing::Refused { .. } | Standing::Banned { .. } => {
-				self.swarm.behaviour_mut().blocked.block_peer(peer);
-			},
-			Standing::Unknown | Standing::Admitted { .. } | Standing::Guest { .. } => {
-				let _ = self.swarm.disconnect_peer_id(peer);
-			},
-		}
-	}
-
-	fn ban(&mut self, peer: PeerId, reason: String) {
-		self.gate.ban(peer, reason.clone(), Instant::now());
-		self.shared.counted.bans.add(1);
-		self.shared.banned.send_modify(|banned| {
-			banned.insert(peer);
-		});
-		self.expel(peer, &reason);
-	}
-
 	// What the protocols say.
 
 	fn on_behaviour_event(&mut self, event: BehaviourEvent) {
@@ -801,296 +570,6 @@ impl Node {
 			BehaviourEvent::Kad(event) => self.on_kad_event(event),
 			BehaviourEvent::Blobs(event) => self.on_blob_event(event),
 		}
-	}
-
-	fn on_identified(&mut self, id: PeerId, info: identify::Info) {
-		if info.protocol_version != self.chain {
-			let reason = format!(
-				"it is on another chain or no Cairn worker: it says `{}`, this node `{}`",
-				info.protocol_version, self.chain
-			);
-			self.shared.counted.refused_peers.add(1);
-			self.gate.refuse(id, reason.clone(), Instant::now());
-			self.expel(id, &reason);
-			return;
-		}
-		let Some(peer) = self.peers.get_mut(&id) else { return };
-		if !info.protocols.contains(&self.kademlia) {
-			return;
-		}
-		peer.addresses = info
-			.listen_addrs
-			.into_iter()
-			.filter_map(|address| without_peer(address, &id))
-			.filter(is_dialable)
-			.take(ADDRESSES_PER_PEER)
-			.collect();
-		self.route(id);
-	}
-
-	fn on_kad_event(&mut self, event: kad::Event) {
-		match event {
-			kad::Event::InboundRequest {
-				request: kad::InboundRequest::AddProvider { record: Some(record) },
-			} => {
-				// Kademlia has checked that the provider is the one who sent it.
-				match self.peers.get_mut(&record.provider) {
-					Some(peer) if peer.admitted => self.keep_record(record),
-					Some(peer) if peer.records.len() < HELD => peer.records.push(record),
-					_ => {},
-				}
-			},
-			kad::Event::OutboundQueryProgressed { id, result, step, .. } => match result {
-				kad::QueryResult::GetProviders(result) => self.on_providers(id, result, step.last),
-				kad::QueryResult::GetClosestPeers(result) => {
-					let peers = match result {
-						Ok(kad::GetClosestPeersOk { peers, .. })
-						| Err(kad::GetClosestPeersError::Timeout { peers, .. }) => peers,
-					};
-					if let Some((wanted, _)) = self.finds.get(&id) {
-						let wanted = *wanted;
-						for info in peers.into_iter().filter(|info| info.peer_id == wanted) {
-							for address in info.addrs.into_iter().take(ADDRESSES_PER_PEER) {
-								if let Some(address) = without_peer(address, &wanted).filter(is_dialable) {
-									self.book.add(wanted, &address);
-								}
-							}
-						}
-					}
-					if step.last {
-						if let Some((_, reply)) = self.finds.remove(&id) {
-							let _ = reply.send(());
-						}
-					}
-				},
-				kad::QueryResult::StartProviding(result) => {
-					if let Err(error) = result {
-						tracing::debug!(%error, "an announcement did not reach everybody it should");
-					}
-					self.announcing.remove(&id);
-					self.announce();
-				},
-				_ => {},
-			},
-			kad::Event::RoutingUpdated { peer, is_new_peer: true, .. } => {
-				tracing::debug!(%peer, "in the routing table");
-				// The newcomer may be the one that should know where our artifacts are.
-				self.announce_all_at = self.announce_all_at.min(Instant::now() + ANNOUNCE_PAUSE);
-			},
-			_ => {},
-		}
-	}
-
-	fn on_providers(&mut self, id: kad::QueryId, result: kad::GetProvidersResult, last: bool) {
-		let mut enough = false;
-		if let Some(found) = self.providers.get(&id) {
-			if let Ok(kad::GetProvidersOk::FoundProviders { providers, .. }) = result {
-				// A full queue means that there are more than the fetch has got round to.
-				enough = providers.into_iter().any(|peer| found.try_send(peer).is_err());
-			}
-			enough |= found.is_closed();
-		}
-		if last || enough {
-			self.providers.remove(&id);
-			if let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id) {
-				query.finish();
-			}
-		}
-	}
-
-	fn on_blob_event(&mut self, event: request_response::Event<BlobRequest, BlobResponse>) {
-		match event {
-			request_response::Event::Message { peer, message } => match message {
-				request_response::Message::Request { request_id, request, channel } => {
-					self.on_request(peer, request_id, request, channel);
-				},
-				request_response::Message::Response { request_id, response } => {
-					if let Some(reply) = self.requests.remove(&request_id) {
-						let _ = reply.send(Ok(response));
-					}
-				},
-			},
-			request_response::Event::OutboundFailure { request_id, error, .. } => {
-				if let Some(reply) = self.requests.remove(&request_id) {
-					let _ = reply.send(Err(match error {
-						OutboundFailure::Timeout => Problem::TimedOut,
-						OutboundFailure::ConnectionClosed | OutboundFailure::DialFailure => {
-							Problem::Disconnected
-						},
-						OutboundFailure::UnsupportedProtocols => Problem::Protocol(
-							"it does not speak this chain's blob protocol in a version that this node knows"
-								.into(),
-						),
-						OutboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-							Problem::Protocol(error.to_string())
-						},
-						OutboundFailure::Io(_) => Problem::Disconnected,
-					}));
-				}
-			},
-			request_response::Event::InboundFailure { peer, request_id, error } => {
-				tracing::debug!(%peer, %error, "an answer could not be sent");
-				self.request_ended(peer, request_id);
-			},
-			request_response::Event::ResponseSent { peer, request_id } => {
-				self.request_ended(peer, request_id);
-			},
-		}
-	}
-
-	// Serving.
-
-	fn on_request(
-		&mut self,
-		id: PeerId,
-		request_id: InboundRequestId,
-		request: BlobRequest,
-		channel: ResponseChannel<BlobResponse>,
-	) {
-		let Some(peer) = self.peers.get_mut(&id) else { return };
-		if peer.admitted || peer.guest.is_some() {
-			self.serve(id, request_id, request, channel);
-		} else if peer.leaving.is_some() {
-			self.refuse(id, request_id, channel, Refusal::NotAdmitted);
-		} else if peer.requests.len() < self.shared.limits.serving_per_peer.min(HELD) {
-			peer.requests.push((request_id, request, channel));
-		} else {
-			self.refuse(id, request_id, channel, Refusal::Busy);
-		}
-	}
-
-	fn serve(
-		&mut self,
-		id: PeerId,
-		request_id: InboundRequestId,
-		request: BlobRequest,
-		channel: ResponseChannel<BlobResponse>,
-	) {
-		let limits = &self.shared.limits;
-		let to_guests: usize = self.peers.values().filter(|p| p.guest.is_some()).map(|p| p.serving).sum();
-		let local = self.shared.local;
-		let Some(peer) = self.peers.get_mut(&id) else { return };
-		let guest = peer.guest.is_some();
-		if guest {
-			peer.guest = Some(Instant::now());
-		}
-		if peer.serving >= limits.serving_per_peer
-			|| self.serving.len() >= limits.serving_total
-			|| guest && to_guests >= limits.serving_guests
-		{
-			self.refuse(id, request_id, channel, Refusal::Busy);
-			return;
-		}
-		let entered = u64::from(request.max_len.clamp(protocol::BLOCK, protocol::MAX_CHUNK));
-		let (meters, name) = if guest { (&mut self.guest_meters, local) } else { (&mut self.meters, id) };
-		let pause = match meters.take(name, entered, Instant::now()) {
-			// A pause that its patience would not outlast is no better than an answer.
-			Allowance::After(pause) if pause <= limits.chunk_timeout / 2 => pause,
-			Allowance::After(_) => {
-				meters.give_back(&name, entered);
-				self.refuse(id, request_id, channel, Refusal::Busy);
-				return;
-			},
-			Allowance::Spent => {
-				self.refuse(id, request_id, channel, Refusal::Allowance);
-				return;
-			},
-		};
-		peer.serving += 1;
-		self.serving.insert(request_id, id);
-		let (shelf, served) = (self.shelf.clone(), self.served.0.clone());
-		tokio::spawn(async move {
-			if !pause.is_zero() {
-				tokio::time::sleep(pause).await;
-			}
-			let response = shelf.answer(request).await;
-			// Fails only when the node has stopped.
-			let _ = served.send(Served { peer: id, guest, entered, channel, response }).await;
-		});
-	}
-
-	fn send_served(&mut self, served: Served) {
-		let Served { peer, guest, entered, channel, response } = served;
-		let given = match &response {
-			BlobResponse::Slice { bytes, .. } => bytes.len() as u64,
-			BlobResponse::Refused(_) => 0,
-		};
-		let (meters, name) =
-			if guest { (&mut self.guest_meters, self.shared.local) } else { (&mut self.meters, peer) };
-		meters.give_back(&name, entered.saturating_sub(given));
-		self.send_response(channel, response);
-	}
-
-	fn refuse(
-		&mut self,
-		peer: PeerId,
-		request_id: InboundRequestId,
-		channel: ResponseChannel<BlobResponse>,
-		refusal: Refusal,
-	) {
-		tracing::debug!(%peer, %refusal, ?request_id, "request refused");
-		self.send_response(channel, BlobResponse::Refused(refusal));
-	}
-
-	fn send_response(&mut self, channel: ResponseChannel<BlobResponse>, response: BlobResponse) {
-		let counted = &self.shared.counted;
-		match &response {
-			BlobResponse::Slice { bytes, .. } => {
-				counted.requests_served.add(1);
-				counted.blob_out.add(bytes.len() as u64);
-			},
-			BlobResponse::Refused(_) => counted.requests_refused.add(1),
-		}
-		// An asker that has gone meanwhile has been reported by an event of its own.
-		let _ = self.swarm.behaviour_mut().blobs.send_response(channel, response);
-	}
-
-	fn request_ended(&mut self, id: PeerId, request_id: InboundRequestId) {
-		let served = self.serving.remove(&request_id).is_some();
-		let Some(peer) = self.peers.get_mut(&id) else { return };
-		if served {
-			peer.serving = peer.serving.saturating_sub(1);
-		}
-		peer.requests.retain(|(held, ..)| *held != request_id);
-		if peer.leaving.is_some() && !peer.admitted && peer.guest.is_none() {
-			self.part(id);
-		}
-	}
-
-	// Announcing.
-
-	/// Starts announcements, as many as may be in flight.
-	fn announce(&mut self) {
-		while self.announcing.len() < ANNOUNCING {
-			let Some(hash) = self.to_announce.pop_front() else { return };
-			if !self.announced.contains(&hash) {
-				continue;
-			}
-			match self.swarm.behaviour_mut().kad.start_providing(record_key(&hash)) {
-				Ok(id) => {
-					self.announcing.insert(id);
-				},
-				Err(error) => tracing::error!(artifact = ?hash, ?error, "cannot be announced"),
-			}
-		}
-	}
-
-	fn keep_record(&mut self, record: kad::ProviderRecord) {
-		let now = Instant::now();
-		let expires = record.expires.unwrap_or(now + self.shared.limits.reannounce * 3);
-		// Keys that are no artifact's are nobody's business here.
-		if record.key.as_ref().len() != 32 || !self.records.admit(record.provider, &record.key, expires) {
-			tracing::debug!(peer = %record.provider, "a provider record was not kept");
-			return;
-		}
-		if let Err(error) = self.swarm.behaviour_mut().kad.store_mut().add_provider(record) {
-			tracing::debug!(?error, "a provider record was not kept");
-		}
-		self.count_records();
-	}
-
-	fn count_records(&self) {
-		self.shared.provider_records.store(self.records.len(), Ordering::Relaxed);
 	}
 
 	// Time.
@@ -1168,18 +647,6 @@ impl Node {
 
 /// Why a guest is not asked for anything.
 const GUEST: &str = "it is no device's; such peers are served, and not asked";
-
-struct AbortOnDrop(tokio::task::AbortHandle);
-
-impl Drop for AbortOnDrop {
-	fn drop(&mut self) {
-		self.0.abort();
-	}
-}
-
-fn record_key(hash: &ArtifactHash) -> kad::RecordKey {
-	kad::RecordKey::new(hash.as_fixed_bytes())
-}
 
 /// The address with this node's peer id, ready to be given to others.
 fn with_peer(address: Multiaddr, peer: PeerId) -> Multiaddr {
