@@ -324,12 +324,16 @@ impl<S: OffchainStorage> Ledger<S> {
 			let places = self.index.batches_of(ids);
 			let mut wanted: Vec<_> = places.iter().flatten().copied().collect();
 			wanted.dedup();
-			let batches: BTreeMap<_, _> =
-				wanted.iter().copied().zip(state.batches(wanted.clone())?).collect();
+			let batches = state.batches(wanted.clone())?;
+			let mut batches: BTreeMap<_, _> = wanted
+				.into_iter()
+				.zip(batches)
+				.filter_map(|(number, batch)| Some((number, batch?)))
+				.collect();
 			for (id, place) in ids.iter().copied().zip(places) {
-				if let (None, Some(number)) = (reader.here(id), place) {
-					if let Some(Some(batch)) = batches.get(&number) {
-						reader.enter(number, batch.clone())?;
+				if reader.here(id).is_none() {
+					if let Some((number, batch)) = place.and_then(|number| batches.remove_entry(&number)) {
+						reader.enter(number, batch)?;
 					}
 				}
 				match reader.record(id)? {
@@ -401,7 +405,8 @@ impl<'a, S: OffchainStorage, T: LedgerState> Reader<'a, S, T> {
 	}
 
 	fn record(&mut self, id: RecordId) -> Result<Option<&Record>, ReadError<T::Error>> {
-		Ok(self.batch_of(id)?.is_some().then(|| self.here(id)).flatten())
+		self.batch_of(id)?;
+		Ok(self.here(id))
 	}
 
 	/// The record before `id`, the last one read, in the order of [`Ledger::lineage`].
