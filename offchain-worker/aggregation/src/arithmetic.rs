@@ -77,6 +77,13 @@ macro_rules! vectorised {
 }
 pub(crate) use vectorised;
 
+/// Rows of numbers of many sizes, on which an order of operations shows.
+#[cfg(test)]
+pub(crate) fn some_rows(count: usize, len: usize) -> Vec<Vec<f32>> {
+	let number = |i: usize| (i as f32 * 0.7).sin() * 10f32.powi((i % 9) as i32 - 4);
+	(0..count).map(|row| (0..len).map(|i| number(row * len + i)).collect()).collect()
+}
+
 #[cfg(test)]
 mod tests {
 	use super::*;

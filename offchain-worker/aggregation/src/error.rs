@@ -15,7 +15,7 @@ impl From<ParameterOutOfRange> for AggregationError {
 #[derive(Clone, PartialEq, Debug, Error)]
 pub enum AggregationError {
 	/// Nothing to aggregate.
-	#[error("there are no updates to aggregate")]
+	#[error("there are no updates to aggregate: give at least one")]
 	NoUpdates,
 	/// A parameter of the rule that no number of updates makes sense of.
 	#[error("{} cannot be: {reason}", rule_name(.rule))]
@@ -78,13 +78,16 @@ pub enum AggregationError {
 		bucketed: Option<Bucketed>,
 	},
 	/// All updates declare that they were trained on nothing, which leaves no weights to average with.
-	#[error("all {updates} updates declare 0 samples, so a mean weighted by samples does not exist")]
+	#[error(
+		"all {updates} updates declare 0 samples, so a mean weighted by samples does not exist: leave them out, or choose \
+		 a rule that does not weigh by samples"
+	)]
 	NoSamples {
 		/// How many updates there are.
 		updates: usize,
 	},
 	/// One update is there twice.
-	#[error("update {update:?} is there twice")]
+	#[error("update {update:?} is there twice: give each update once")]
 	Duplicate {
 		/// The update.
 		update: ArtifactHash,
@@ -114,7 +117,10 @@ pub enum AggregationError {
 		found: ArtifactHash,
 	},
 	/// The base weights are not all numbers.
-	#[error("the base weights are not finite: element {index} of tensor {tensor:?} is {value}")]
+	#[error(
+		"the base weights are not finite: element {index} of tensor {tensor:?} is {value}; no round can start from them, \
+		 and no rule makes such weights: a programme whose first weights they are has to be opened with others"
+	)]
 	BaseNotFinite {
 		/// The tensor.
 		tensor: String,
@@ -157,7 +163,10 @@ pub enum AggregationError {
 		reason: ShapeDifference,
 	},
 	/// The centre or a part of the state contains NaN or an infinity.
-	#[error("the {part} that the round starts from is not finite: element {index} of tensor {tensor:?} is {value}")]
+	#[error(
+		"the {part} that the round starts from is not finite: element {index} of tensor {tensor:?} is {value}; no settled \
+		 round leaves such a state: compute it again from the round before"
+	)]
 	StateNotFinite {
 		/// Which part.
 		part: &'static str,
@@ -170,7 +179,8 @@ pub enum AggregationError {
 	},
 	/// The result is too large for a 32-bit float.
 	#[error(
-		"the result is beyond what a 32-bit float holds: element {index} of tensor {tensor:?} would be {value}"
+		"the result is beyond what a 32-bit float holds: element {index} of tensor {tensor:?} would be {value}; a robust \
+		 rule keeps out single huge updates, and a lower rate or momentum of the optimiser makes steps shorter"
 	)]
 	Overflow {
 		/// The first such tensor.

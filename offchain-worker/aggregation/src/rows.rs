@@ -119,6 +119,7 @@ fn to_f32(x: f64) -> f32 {
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use crate::arithmetic::some_rows;
 
 	fn made(rows: &Rows) -> Vec<Vec<f32>> {
 		let block = Part { tensor: 0, start: 0, len: rows.like()[0].len() };
@@ -136,6 +137,22 @@ mod tests {
 		assert_eq!((rows.count(), made(&rows)), (2, vec![vec![2.5, -6.0], vec![2.5, 0.0]]));
 		rows.push(Stage::Groups(vec![vec![0, 1]]));
 		assert_eq!((rows.count(), made(&rows)), (1, vec![vec![2.5, -3.0]]));
+	}
+
+	#[test]
+	fn stages_with_this_processors_vectors_have_the_bits_of_the_portable_form() {
+		let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+		let scale = Stage::Scale(vec![0.3, 1.7, 1e38]);
+		for stage in [scale, Stage::Groups(vec![vec![0, 2], vec![1], vec![0, 1, 2]])] {
+			for len in [1, 7, 8, 100, BLOCK] {
+				let rows = some_rows(3, len);
+				let columns: Vec<&[f32]> = rows.iter().map(|row| &row[..]).collect();
+				let [mut portable, mut found] = [Vec::new(), Vec::new()];
+				apply(&stage, &columns, len, &mut portable);
+				stage.apply(&columns, len, &mut found);
+				assert_eq!(bits(&found), bits(&portable), "{len}");
+			}
+		}
 	}
 
 	#[test]

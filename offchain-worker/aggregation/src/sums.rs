@@ -203,6 +203,7 @@ pub(crate) fn distances_from(
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use crate::arithmetic::some_rows;
 
 	#[test]
 	fn sums_take_the_documented_order() {
@@ -220,5 +221,24 @@ mod tests {
 		let mut found = Lanes::default();
 		found.add_products(&row, &row);
 		assert_eq!(found.sum().to_bits(), sum.to_bits());
+	}
+
+	#[test]
+	fn sums_with_this_processors_vectors_have_the_bits_of_the_portable_form() {
+		let bits = |lanes: &Lanes| lanes.0.map(f64::to_bits);
+		for len in [1, 7, 8, 100, BLOCK] {
+			let rows = some_rows(2, len);
+			let at: Vec<f64> = rows[1].iter().map(|x| f64::from(*x) * 1.1).collect();
+			let [mut portable, mut found] = [Lanes::default(); 2];
+			add_products(&mut portable, &rows[0], &rows[1]);
+			found.add_products(&rows[0], &rows[1]);
+			assert_eq!(bits(&found), bits(&portable), "products of {len}");
+
+			let mut room = vec![0.0; len];
+			add_row(&mut portable, &rows[0], &mut room, &at);
+			let (lanes, column, wide, at) = (&mut found, &rows[0][..], &mut room[..], &at[..]);
+			vectorised!(add_row(lanes: &mut Lanes, column: &[f32], wide: &mut [f64], at: &[f64]));
+			assert_eq!(bits(&found), bits(&portable), "distances of {len}");
+		}
 	}
 }

@@ -5,7 +5,7 @@ use crate::{
 	fields::Fields,
 	SimulationError,
 };
-use cairn_aggregation::{AggregationRule, ServerOptimiser};
+use cairn_aggregation::{AggregationRule, Normalisation, ServerOptimiser};
 use cairn_training::{DataSource, Device, TrainingConfig, DEFAULT_ALPHA, DIGITS_CNN, DIGITS_MLP, MNIST_CNN};
 use std::{
 	fs,
@@ -43,6 +43,9 @@ pub struct Simulation {
 	pub workers: u32,
 	/// How many of them are hostile.
 	pub hostile: u32,
+	/// The local steps of the first worker, of the second, and so on, from the beginning again for the workers after
+	/// these; those of the model file where there are none.
+	pub local_steps: Vec<u32>,
 	/// How the data are shared out among the honest workers.
 	pub partition: Share,
 	/// The share of its samples that each class keeps more than the next.
@@ -71,6 +74,8 @@ pub struct Method {
 	pub name: String,
 	/// The rule.
 	pub rule: AggregationRule,
+	/// What makes up for different numbers of local steps, where something does.
+	pub normalisation: Option<Normalisation>,
 	/// Updates per bucket, where they are averaged before the rule.
 	pub bucketing: Option<u32>,
 	/// Hostile rows that mixing is to withstand, where there is mixing.
@@ -90,33 +95,49 @@ pub struct Attack {
 
 /// An attack with its numbers: see [`crate::attacks`] and the README.
 #[derive(Clone, Copy, PartialEq, Debug)]
-#[allow(missing_docs)]
 pub enum AttackKind {
 	/// Everybody is honest.
 	None,
+	/// The opposite of an honest update.
 	SignFlip {
+		/// How many times as long.
 		scale: f64,
 	},
+	/// What training on turned labels gives: class *y* becomes classes − 1 − *y*.
 	LabelFlip,
+	/// Against the honest mean.
 	InnerProduct {
+		/// How many times as long as the mean.
 		epsilon: f64,
 	},
+	/// The honest mean, moved within what honest updates deviate from it.
 	LittleIsEnough {
+		/// By how many standard deviations in each coordinate.
 		z: f64,
 	},
+	/// What one honest worker sends.
 	Mimic {
+		/// In how many rounds it is still being found out whom to copy.
 		warm_up: u32,
 	},
+	/// As far from the honest mean as no honest update is further from it than two honest ones are apart.
 	MinMax {
+		/// In which direction.
 		perturbation: Perturbation,
 	},
+	/// As far from the honest mean as the sum of squared distances allows.
 	MinSum {
+		/// In which direction.
 		perturbation: Perturbation,
 	},
+	/// What training with a trigger gives.
 	Backdoor(Backdoor),
+	/// Normal noise.
 	Noise {
+		/// Its standard deviation.
 		deviation: f64,
 	},
+	/// Nothing but NaN.
 	NotANumber,
 }
 
@@ -215,6 +236,7 @@ impl Simulation {
 			_ => Share::Iid,
 		};
 		let long_tail = place.number("long_tail", true, 0.0, 1.0)?;
+		let local_steps = local_steps(&place)?;
 		place.finish("[workers]")?;
 
 		let crew = Crew { workers, hostile, classes: training.classes };
@@ -243,11 +265,18 @@ impl Simulation {
 			seeds,
 			workers,
 			hostile,
+			local_steps,
 			partition,
 			long_tail,
 			methods,
 			attacks,
 		})
+	}
+
+	/// The local steps that a worker takes, counted from 0; the honest workers come first.
+	pub fn steps_of(&self, worker: u32) -> u32 {
+		let own = self.local_steps.iter().cycle().nth(worker as usize);
+		own.copied().unwrap_or(self.training.local_steps)
 	}
 }
 
@@ -255,6 +284,9 @@ impl Method {
 	/// The method in the notation of `cairn-worker programme init`, so that what was tried out is what is voted on.
 	pub fn flags(&self) -> String {
 		let mut flags = format!("--rule {}", self.rule);
+		if let Some(normalisation) = self.normalisation {
+			flags += &format!(" --normalisation {normalisation}");
+		}
 		if let Some(size) = self.bucketing {
 			flags += &format!(" --bucketing {size}");
 		}
@@ -322,8 +354,26 @@ fn source(top: &Fields<'_>, key: &'static str, folder: &Path) -> Result<Option<D
 	))
 }
 
+fn local_steps(place: &Fields<'_>) -> Result<Vec<u32>, SimulationError> {
+	let numbers = place.wholes("local_steps")?.unwrap_or_default();
+	let count = |n: &u64| u32::try_from(*n).ok().filter(|n| (1..=MANY).contains(n));
+	numbers.iter().map(count).collect::<Option<_>>().ok_or_else(|| {
+		let allowed = format!("a list of whole numbers from 1 to {MANY}, such as [20, 60]");
+		place.refused("local_steps", format!("{numbers:?}"), allowed)
+	})
+}
+
+fn normalisation(table: &Fields<'_>) -> Result<Option<Normalisation>, SimulationError> {
+	let Some(text) = table.text("normalisation")? else { return Ok(None) };
+	text.parse::<Normalisation>().map(Some).map_err(|_| {
+		let allowed = "\"mean:CAP\", or \"median:CAP\" for robust rules, such as \"median:4\"";
+		table.refused("normalisation", format!("\"{text}\""), allowed)
+	})
+}
+
 fn method(table: &Fields<'_>, crew: Crew) -> Result<Method, SimulationError> {
 	let kind = table.required("rule", &RULES)?;
+	let normalisation = normalisation(table)?;
 	let bucketing = table.count("bucketing", 1, MANY)?;
 	let rows = crew.workers.div_ceil(bucketing.unwrap_or(1));
 	let hostile = || Ok::<_, SimulationError>(table.count("hostile", 0, MANY)?.unwrap_or(crew.hostile));
@@ -355,6 +405,9 @@ fn method(table: &Fields<'_>, crew: Crew) -> Result<Method, SimulationError> {
 	let optimiser = table.table("optimiser")?.map(|o| optimiser(&o)).transpose()?.unwrap_or_default();
 	let default = || {
 		let mut name = kind.to_owned();
+		if normalisation.is_some() {
+			name += " + normalisation";
+		}
 		if let Some(size) = bucketing {
 			name += &format!(" + bucketing {size}");
 		}
@@ -365,7 +418,7 @@ fn method(table: &Fields<'_>, crew: Crew) -> Result<Method, SimulationError> {
 	};
 	let name = table.text("name")?.map_or_else(default, str::to_owned);
 	table.finish(&format!("a method with the rule \"{kind}\""))?;
-	Ok(Method { name, rule, bucketing, mixing, optimiser })
+	Ok(Method { name, rule, normalisation, bucketing, mixing, optimiser })
 }
 
 fn optimiser(table: &Fields<'_>) -> Result<ServerOptimiser, SimulationError> {
@@ -472,6 +525,10 @@ mod tests {
 		for (method, expected) in [
 			("rule = \"weighted-mean\"", "--rule weighted-mean"),
 			("rule = \"median\"\nbucketing = 2", "--rule median --bucketing 2"),
+			(
+				"rule = \"median\"\nbucketing = 2\nnormalisation = \"median:2.5\"",
+				"--rule median --normalisation median:2.5 --bucketing 2",
+			),
 			("rule = \"trimmed-mean\"\nmixing = true", "--rule trimmed-mean:3 --mixing 3"),
 			("rule = \"krum\"\nhostile = 1", "--rule krum:1"),
 			("rule = \"multi-krum\"\nbucketing = 2", "--rule multi-krum:3:2 --bucketing 2"),

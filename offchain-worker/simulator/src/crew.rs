@@ -18,6 +18,8 @@ pub(crate) struct Sent {
 	pub worker: u32,
 	pub tensors: Vec<Tensor>,
 	pub samples: u32,
+	/// The local steps that it declares.
+	pub local_steps: u32,
 	/// The seed of its local run.
 	pub seed: u64,
 }
@@ -106,7 +108,6 @@ impl<'a> Crew<'a> {
 		base: &TensorFile,
 		stop: &AtomicBool,
 	) -> Result<Vec<Sent>, NoUpdates> {
-		let steps = self.simulation.training.local_steps;
 		let mut reason = None;
 		let mut sent = Vec::new();
 		let honest_count = self.honest.len();
@@ -116,9 +117,10 @@ impl<'a> Crew<'a> {
 				true => ControlFlow::Break(Stop::Abandon),
 				false => ControlFlow::Continue(()),
 			};
-			match trainer.round(base, seed, steps, &mut progress) {
-				Ok(Trained { update, samples, .. }) => {
-					sent.push(Sent { worker: worker as u32, tensors: update, samples, seed });
+			let worker = worker as u32;
+			match trainer.round(base, seed, self.simulation.steps_of(worker), &mut progress) {
+				Ok(Trained { update, samples, local_steps, .. }) => {
+					sent.push(Sent { worker, tensors: update, samples, local_steps, seed });
 				},
 				Err(TrainingError::Stopped { .. }) => return Err(NoUpdates::Stopped),
 				// Such a worker has nothing to send, as in a live round.
@@ -169,9 +171,12 @@ impl<'a> Crew<'a> {
 			},
 		};
 		// Nobody looks twice at one who declares what most have.
-		let mut samples: Vec<u32> = sent[..honest].iter().map(|s| s.samples).collect();
-		samples.sort_unstable();
-		let samples = samples[samples.len() / 2];
+		let usual = |declared: fn(&Sent) -> u32| {
+			let mut all: Vec<u32> = sent[..honest].iter().map(declared).collect();
+			all.sort_unstable();
+			all[all.len() / 2]
+		};
+		let (samples, local_steps) = (usual(|s| s.samples), usual(|s| s.local_steps));
 		let first = self.honest.len() as u32;
 		for worker in first..first + self.simulation.hostile {
 			let mut stream = stream("noise", self.seed, &[round.into(), worker.into()]);
@@ -180,7 +185,7 @@ impl<'a> Crew<'a> {
 				_ => together.clone(),
 			};
 			let seed = stream.word();
-			sent.push(Sent { worker, tensors: shaped(&like, &values), samples, seed });
+			sent.push(Sent { worker, tensors: shaped(&like, &values), samples, local_steps, seed });
 		}
 	}
 }

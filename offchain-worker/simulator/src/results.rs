@@ -5,7 +5,7 @@ use crate::{
 	plot::{panels, Curve, Panel, Point},
 	SimulationError,
 };
-use cairn_aggregation::AggregationRule;
+use cairn_aggregation::{AggregationRule, Normalisation};
 use cairn_primitives::artifact_hash;
 use serde::Serialize;
 use std::{
@@ -82,6 +82,7 @@ pub struct Run {
 struct MethodSettings {
 	name: String,
 	rule: AggregationRule,
+	normalisation: Option<Normalisation>,
 	bucketing: Option<u32>,
 	mixing: Option<u32>,
 	/// All of it in the notation of `cairn-worker programme init`.
@@ -107,7 +108,8 @@ pub struct Results {
 	pub runs: Vec<Run>,
 }
 
-/// The last accuracies of a method under an attack, over all seeds.
+/// The last accuracies of a method under an attack, over all seeds whose runs have ended. A run that was stopped is not
+/// among them: where it would have ended is not known.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Summary {
 	/// How many runs.
@@ -128,6 +130,7 @@ impl Results {
 		let settings = |m: &crate::config::Method| MethodSettings {
 			name: m.name.clone(),
 			rule: m.rule,
+			normalisation: m.normalisation,
 			bucketing: m.bucketing,
 			mixing: m.mixing,
 			flags: m.flags(),
@@ -152,7 +155,8 @@ impl Results {
 
 	/// The summary of a method under an attack; `None` where no such run has ended.
 	pub fn summary(&self, method: &str, attack: &str) -> Option<Summary> {
-		let last: Vec<&Round> = self.of(method, attack).filter_map(|run| run.rounds.last()).collect();
+		let ended = self.of(method, attack).filter(|run| run.end != End::Interrupted);
+		let last: Vec<&Round> = ended.filter_map(|run| run.rounds.last()).collect();
 		if last.is_empty() {
 			return None;
 		}
@@ -209,25 +213,29 @@ impl Results {
 		out
 	}
 
-	/// One line per method and attack.
+	/// One line per method and attack; without figures where all runs were stopped.
 	pub fn summary_csv(&self) -> String {
 		let mut out =
-			"method,attack,runs,accuracy_mean,accuracy_worst,accuracy_best,attack_success\n".to_owned();
-		for (method, attack, s) in self.summaries() {
-			let success = s.attack_success.map(|s| s.to_string()).unwrap_or_default();
-			let Summary { runs, mean, worst, best, .. } = s;
-			let _ =
-				writeln!(out, "{},{},{runs},{mean},{worst},{best},{success}", quoted(method), quoted(attack));
+			"method,attack,runs,accuracy_mean,accuracy_worst,accuracy_best,attack_success,stopped\n"
+				.to_owned();
+		for method in &self.methods {
+			for attack in self.attacks.iter().filter(|attack| self.of(&method.name, attack).next().is_some())
+			{
+				let figures = self.summary(&method.name, attack).map(|s| {
+					let success = s.attack_success.map(|s| s.to_string()).unwrap_or_default();
+					format!("{},{},{},{},{success}", s.runs, s.mean, s.worst, s.best)
+				});
+				let figures = figures.unwrap_or_else(|| "0,,,,".to_owned());
+				let stopped = self.stopped(&method.name, attack);
+				let _ = writeln!(out, "{},{},{figures},{stopped}", quoted(&method.name), quoted(attack));
+			}
 		}
 		out
 	}
 
-	fn summaries(&self) -> impl Iterator<Item = (&str, &str, Summary)> {
-		self.methods.iter().flat_map(move |m| {
-			self.attacks
-				.iter()
-				.filter_map(move |a| Some((m.name.as_str(), a.as_str(), self.summary(&m.name, a)?)))
-		})
+	/// How many runs were stopped before their end.
+	fn stopped(&self, method: &str, attack: &str) -> usize {
+		self.of(method, attack).filter(|run| run.end == End::Interrupted).count()
 	}
 
 	/// The table, and each method as `cairn-worker programme init` takes it.
@@ -237,6 +245,9 @@ impl Results {
 			self.title,
 			self.table()
 		);
+		if self.runs.iter().any(|run| run.end == End::Interrupted) {
+			out += "Runs that were stopped before their last round count for nothing here.\n\n";
+		}
 		out += "For `cairn-worker programme init`:\n\n";
 		for method in &self.methods {
 			let _ = writeln!(out, "- {}: `{}`", method.name, method.flags);
@@ -249,23 +260,19 @@ impl Results {
 		let mut rows = vec![vec!["method".to_owned()]];
 		rows[0].extend(self.attacks.iter().cloned());
 		for method in &self.methods {
-			let cell = |attack: &String| match self.summary(&method.name, attack) {
-				None => "".to_owned(),
-				Some(s) => {
-					let lost =
-						self.of(&method.name, attack).filter(|r| matches!(r.end, End::Lost { .. })).count();
-					let mut cell = format!("{:.3}", s.mean);
-					if s.runs > 1 {
-						cell += &format!(" ({:.3})", s.worst);
-					}
-					if let Some(success) = s.attack_success {
-						cell += &format!(", backdoor {success:.3}");
-					}
-					if lost > 0 {
-						cell += &format!(", {lost} lost");
-					}
-					cell
-				},
+			let cell = |attack: &String| {
+				let mut parts = Vec::new();
+				if let Some(s) = self.summary(&method.name, attack) {
+					let worst = if s.runs > 1 { format!(" ({:.3})", s.worst) } else { String::new() };
+					parts.push(format!("{:.3}{worst}", s.mean));
+					parts.extend(s.attack_success.map(|success| format!("backdoor {success:.3}")));
+				}
+				let lost =
+					self.of(&method.name, attack).filter(|r| matches!(r.end, End::Lost { .. })).count();
+				for (count, what) in [(lost, "lost"), (self.stopped(&method.name, attack), "stopped")] {
+					parts.extend((count > 0).then(|| format!("{count} {what}")));
+				}
+				parts.join(", ")
 			};
 			let mut row = vec![method.name.clone()];
 			row.extend(self.attacks.iter().map(cell));
@@ -297,10 +304,13 @@ impl Results {
 			rounds.sort_unstable();
 			rounds.dedup();
 			let point = |round: &u32| {
-				// A run that ended early stays where it was.
+				// A run that is lost stays where it was; where one that was stopped would be is not known.
+				let known = |run: &&&Run| {
+					run.end != End::Interrupted || run.rounds.last().is_some_and(|last| last.round >= *round)
+				};
 				let at =
 					|run: &&Run| run.rounds.iter().take_while(|r| r.round <= *round).last().and_then(&value);
-				let values: Vec<f64> = runs.iter().filter_map(at).collect();
+				let values: Vec<f64> = runs.iter().filter(known).filter_map(at).collect();
 				let count = values.len().max(1) as f64;
 				let low = values.iter().copied().fold(f64::INFINITY, f64::min);
 				let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -390,6 +400,58 @@ fn replace(path: &Path, text: &str) -> Result<(), SimulationError> {
 #[cfg(test)]
 mod tests {
 	use super::*;
+
+	/// A run of one method under no attack that was measured after each round.
+	fn run(seed: u64, end: End, accuracies: &[f64]) -> Run {
+		let round = |(round, accuracy): (usize, &f64)| Round {
+			round: round as u32,
+			loss: 1.0,
+			accuracy: *accuracy,
+			attack_success: None,
+			included: 3,
+			refused: 0,
+		};
+		Run {
+			method: "mean".into(),
+			attack: "none".into(),
+			seed,
+			end,
+			failed_rounds: 0,
+			last_failure: None,
+			weights: String::new(),
+			rounds: accuracies.iter().enumerate().map(round).collect(),
+		}
+	}
+
+	#[test]
+	fn run_that_was_stopped_is_counted_and_part_of_no_average() {
+		let text = "model = \"digits-mlp\"\nrounds = 2\nseeds = [1, 2, 3]\n[workers]\ncount = 3\n\
+			[[method]]\nname = \"mean\"\nrule = \"weighted-mean\"\n";
+		let mut results = Results::new(&Simulation::parse(text, Path::new("")).expect("a configuration"));
+		results.runs = vec![run(1, End::Interrupted, &[0.0])];
+		assert_eq!(results.summary("mean", "none"), None);
+		assert!(results.table().contains("| 1 stopped |"), "{}", results.table());
+		assert!(results.summary_csv().ends_with("\nmean,none,0,,,,,1\n"), "{}", results.summary_csv());
+
+		let lost = End::Lost { round: 2, reason: "diverged".into() };
+		results.runs.extend([run(2, End::Completed, &[0.0, 0.5, 0.75]), run(3, lost, &[0.0, 0.25])]);
+		let summary = results.summary("mean", "none").expect("runs that ended");
+		assert_eq!((summary.runs, summary.mean, summary.worst, summary.best), (2, 0.5, 0.25, 0.75));
+		let text = results.summary_text();
+		assert!(
+			text.contains("0.500 (0.250), 1 lost, 1 stopped") && text.contains("count for nothing"),
+			"{text}"
+		);
+		assert!(
+			results.summary_csv().ends_with("\nmean,none,2,0.5,0.25,0.75,,1\n"),
+			"{}",
+			results.summary_csv()
+		);
+		// The lost one stays where it was, the stopped one is not drawn beyond where it came to.
+		let curves = results.curves("none", |round| Some(round.accuracy));
+		let drawn: Vec<f64> = curves[0].points.iter().map(|point| point.y).collect();
+		assert_eq!(drawn, [0.0, 0.375, 0.5]);
+	}
 
 	#[test]
 	fn field_of_a_csv_file_is_quoted_when_it_has_to_be() {

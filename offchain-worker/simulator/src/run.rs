@@ -65,18 +65,18 @@ impl Server<'_> {
 		});
 		let mixing = self.method.mixing.map(|hostile| Mixing { hostile });
 		Around {
-			pre: PreAggregation { normalisation: None, bucketing, mixing },
+			pre: PreAggregation { normalisation: self.method.normalisation, bucketing, mixing },
 			optimiser: self.method.optimiser,
 		}
 	}
 
 	/// Checks what was sent as a receiver does, and makes the next weights of what is left.
-	fn settle(&mut self, round: u32, steps: u32, mut sent: Vec<Sent>) -> Result<Outcome, SimulationError> {
+	fn settle(&mut self, round: u32, mut sent: Vec<Sent>) -> Result<Outcome, SimulationError> {
 		// In the order of commits, which is anybody's.
 		stream("commit order", self.seed, &[round.into()]).shuffle(&mut sent);
 		let (mut updates, mut refused) = (Vec::with_capacity(sent.len()), 0);
 		for sent in sent {
-			match self.check(round, steps, sent)? {
+			match self.check(round, sent)? {
 				Some(update) => updates.push(update),
 				None => refused += 1,
 			}
@@ -104,13 +104,8 @@ impl Server<'_> {
 		Ok(Outcome { included, refused, failed })
 	}
 
-	fn check(
-		&self,
-		round: u32,
-		local_steps: u32,
-		sent: Sent,
-	) -> Result<Option<CheckedUpdate>, SimulationError> {
-		let Sent { worker, tensors, samples, seed } = sent;
+	fn check(&self, round: u32, sent: Sent) -> Result<Option<CheckedUpdate>, SimulationError> {
+		let Sent { worker, tensors, samples, local_steps, seed } = sent;
 		let mut producer = [0; 32];
 		producer[..4].copy_from_slice(&worker.to_le_bytes());
 		let envelope = UpdateEnvelope {
@@ -148,9 +143,12 @@ pub(crate) fn try_methods(simulation: &Simulation) -> Result<(), SimulationError
 			.map_err(|e| SimulationError::Internal(e.to_string()))?;
 		let hash = weights.hash();
 		let server = Server { method, config, seed: 0, weights, hash, state: None };
-		let sent = (0..simulation.workers).map(|worker| Sent { worker, tensors: one(), samples: 1, seed: 0 });
+		let sent = (0..simulation.workers).map(|worker| {
+			let local_steps = simulation.steps_of(worker);
+			Sent { worker, tensors: one(), samples: 1, local_steps, seed: 0 }
+		});
 		let updates =
-			sent.filter_map(|sent| server.check(0, 1, sent).transpose()).collect::<Result<Vec<_>, _>>()?;
+			sent.filter_map(|sent| server.check(0, sent).transpose()).collect::<Result<Vec<_>, _>>()?;
 		let inputs =
 			RoundInputs { genesis: NO_CHAIN, programme: 0, round: 0, config, base: hash, rule: method.rule };
 		let refused = |error: AggregationError| SimulationError::Method {
@@ -211,7 +209,7 @@ pub(crate) fn run(
 				break;
 			},
 		};
-		let outcome = server.settle(round, training.local_steps, sent)?;
+		let outcome = server.settle(round, sent)?;
 		if let Some(reason) = outcome.failed {
 			(failed_rounds, last_failure) = (failed_rounds + 1, Some(reason));
 		}

@@ -1,8 +1,9 @@
 //! Whole simulations of few rounds.
 #![allow(clippy::unwrap_used)]
 
+use cairn_aggregation::{AggregationRule, ServerOptimiser};
 use cairn_simulator::{
-	prepare_folder, End, Results, Round, Run, Simulation, SimulationError, Simulator, Watcher,
+	prepare_folder, AttackKind, End, Results, Round, Run, Simulation, SimulationError, Simulator, Watcher,
 };
 use cairn_training::Optimiser;
 use std::{
@@ -156,6 +157,24 @@ fn results_have_the_same_bits_for_the_same_seed_and_any_number_of_threads() {
 }
 
 #[test]
+fn normalisation_changes_the_weights_where_workers_take_different_numbers_of_steps() {
+	let methods = "[[method]]\nrule = \"weighted-mean\"\n\
+		[[method]]\nrule = \"weighted-mean\"\nnormalisation = \"mean:4\"\n";
+	let runs = |steps: &str| run(ten(2, "[1]", &format!("{steps}{methods}")), 2).runs;
+	let (alike, unlike) = (runs(""), runs("local_steps = [2, 15, 30]\n"));
+	assert_eq!(alike[0].weights, alike[1].weights);
+	assert_ne!(unlike[0].weights, unlike[1].weights);
+	for run in alike.iter().chain(&unlike) {
+		assert_eq!((run.failed_rounds, run.rounds[1].included), (0, 10));
+	}
+	assert_eq!(unlike[1].method, "weighted-mean + normalisation");
+	// A cap that the chain would not take is refused before anything is trained.
+	let low = ten(1, "[1]", "[[method]]\nrule = \"median\"\nnormalisation = \"median:0.5\"\n");
+	let error = Simulator::new(low).err().expect("refused").to_string();
+	assert!(error.contains("`normalisation.cap` is 500000"), "{error}");
+}
+
+#[test]
 fn method_that_cannot_aggregate_so_many_updates_is_refused_with_aggregations_reason() {
 	for (method, parts) in [
 		("rule = \"krum\"\nhostile = 4", &["\"krum\"", "10 workers", "needs at least 11 updates"][..]),
@@ -191,6 +210,12 @@ fn configuration_is_refused_with_key_value_and_remedy() {
 		("hostile = 3", "hostile = 3\nalpha = 1", &["`workers.alpha`", "dirichlet"]),
 		("hostile = 3", "hostile = 3\npartition = \"odd\"", &["`workers.partition`", "\"sorted\""]),
 		("hostile = 3", "hostile = 3\nlong_tail = 2", &["`workers.long_tail` is 2"]),
+		("hostile = 3", "hostile = 3\nlocal_steps = [5, 0]", &["`workers.local_steps` is [5, 0]", "from 1"]),
+		(
+			"rule = \"krum\"",
+			"rule = \"krum\"\nnormalisation = \"most:4\"",
+			&["`method[1].normalisation`", "median:CAP"],
+		),
 		("rule = \"krum\"", "", &["`method[1].rule` is missing", "\"krum\""]),
 		("rule = \"krum\"", "rule = \"bulyan\"", &["`method[1].rule` is \"bulyan\"", "\"krum\""]),
 		("rule = \"krum\"", "rule = \"krum\"\ntrim = 1", &["`method[1].trim` is not a key", "hostile"]),
@@ -286,6 +311,33 @@ fn mnist_configuration_has_the_papers_settings_and_says_where_the_data_come_from
 	assert_eq!((training.batch_size, training.local_steps, training.keep_momentum), (32, 1, true));
 	assert_eq!(training.optimiser, Optimiser::Sgd { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.0 });
 	assert_eq!(training.parameter_count(), 421_642);
+	// Each rule with and without buckets of two. The radius is the authors' 10 / (1 - 0.9) for m <- 0.9 m + g, times the
+	// learning rate that makes an update of m.
+	let radius = 10.0 / (1.0 - 0.9) * 0.01;
+	let rules: Vec<_> = simulation.methods.iter().map(|method| (method.rule, method.bucketing)).collect();
+	let robust = [
+		AggregationRule::Krum { hostile: 5 },
+		AggregationRule::CoordinateMedian,
+		AggregationRule::GeometricMedian { smoothing: 100_000, iterations: 8 },
+		AggregationRule::CenteredClipping { radius: (radius * 1e6_f64).round() as u64, iterations: 3 },
+	];
+	let mut expected = vec![(AggregationRule::WeightedMean, None)];
+	expected.extend([None, Some(2)].into_iter().flat_map(|size| robust.map(|rule| (rule, size))));
+	assert_eq!(rules, expected);
+	assert!(simulation.methods.iter().all(|m| m.mixing.is_none() && m.optimiser == ServerOptimiser::PLAIN));
+	let attacks: Vec<_> = simulation.attacks.iter().map(|attack| attack.kind).collect();
+	let (z, before) = attacks.split_last().unwrap();
+	assert_eq!(
+		*before,
+		[
+			AttackKind::None,
+			AttackKind::SignFlip { scale: 1.0 },
+			AttackKind::LabelFlip,
+			AttackKind::Mimic { warm_up: 75 },
+			AttackKind::InnerProduct { epsilon: 0.1 },
+		]
+	);
+	assert!(matches!(z, AttackKind::LittleIsEnough { z } if (*z - 0.253_347_1).abs() < 1e-6), "{z:?}");
 	let error = Simulator::new(simulation.clone()).err().expect("no data").to_string();
 	for part in ["`data`", "train-images-idx3-ubyte.gz", "https://", "folder `mnist`"] {
 		assert!(error.contains(part), "{part}: {error}");

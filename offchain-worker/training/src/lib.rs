@@ -20,7 +20,7 @@ pub use plain::{plain_steps, PlainRun};
 pub use source::{load, load_all, CsvOptions, DataError, DataSource, Header, LabelColumn};
 pub use torch::{check_weights, set_threads, Device, UnknownDevice};
 pub use train::{
-	evaluate, train, Evaluation, Evaluator, LocalRun, LocalTrainer, Stop, Trained, TrainingError,
+	evaluate, train, Evaluation, Evaluator, LocalRun, LocalTrainer, Momentum, Stop, Trained, TrainingError,
 };
 
 /// The shipped model file of a perceptron for the built-in digits.

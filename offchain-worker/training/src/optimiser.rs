@@ -1,6 +1,7 @@
 //! Local optimisers, written out over libtorch's in-place operations.
 
 use crate::config::Optimiser;
+use std::convert::Infallible;
 use tch::{TchError, Tensor};
 
 /// An optimiser with its state, one entry per parameter.
@@ -38,12 +39,23 @@ impl State {
 
 	/// A copy that shares no memory with this one.
 	pub fn copy(&self) -> Result<Self, TchError> {
+		self.map(duplicate)
+	}
+
+	/// This state again, in the same memory.
+	pub fn share(&self) -> Self {
+		let Ok(shared) = self.map(|tensor| Ok::<_, Infallible>(tensor.shallow_clone()));
+		shared
+	}
+
+	/// The same optimiser with the tensors that `each` makes of its own.
+	fn map<E>(&self, each: impl Fn(&Tensor) -> Result<Tensor, E>) -> Result<Self, E> {
 		Ok(match self {
 			Self::Sgd { learning_rate, momentum, weight_decay, velocity } => Self::Sgd {
 				learning_rate: *learning_rate,
 				momentum: *momentum,
 				weight_decay: *weight_decay,
-				velocity: velocity.iter().map(duplicate).collect::<Result<_, _>>()?,
+				velocity: velocity.iter().map(&each).collect::<Result<_, E>>()?,
 			},
 			Self::Adam { learning_rate, betas, epsilon, weight_decay, moments } => Self::Adam {
 				learning_rate: *learning_rate,
@@ -52,8 +64,8 @@ impl State {
 				weight_decay: *weight_decay,
 				moments: moments
 					.iter()
-					.map(|[first, second]| Ok([duplicate(first)?, duplicate(second)?]))
-					.collect::<Result<_, TchError>>()?,
+					.map(|[first, second]| Ok::<_, E>([each(first)?, each(second)?]))
+					.collect::<Result<_, E>>()?,
 			},
 		})
 	}

@@ -80,7 +80,7 @@ pub enum TrainingError {
 	/// Worker momentum was asked for where there is nothing to keep it in.
 	#[error(
 		"the training configuration has `keep_momentum`, but this round is trained by itself and would start from \
-		 none: use a release whose workers keep their momentum (`LocalTrainer`), or a configuration without it"
+		 none: train its rounds with a `LocalTrainer`, which keeps it, or use a configuration without it"
 	)]
 	ForgottenMomentum,
 	/// The weights lack a tensor.
@@ -237,8 +237,22 @@ pub struct LocalTrainer {
 	features: tch::Tensor,
 	labels: tch::Tensor,
 	samples: usize,
-	/// The optimiser's state after the last round and the steps that it has taken, where it is kept.
-	kept: Option<(State, u32)>,
+	/// What the last round left, where it is kept.
+	kept: Option<Momentum>,
+}
+
+/// What a worker's optimiser remembers after a round: see [`TrainingConfig::keep_momentum`]. A clone shares its memory,
+/// which nothing writes to any more.
+pub struct Momentum {
+	state: State,
+	/// How many steps the state has taken.
+	steps: u32,
+}
+
+impl Clone for Momentum {
+	fn clone(&self) -> Self {
+		Self { state: self.state.share(), steps: self.steps }
+	}
 }
 
 impl LocalTrainer {
@@ -256,6 +270,17 @@ impl LocalTrainer {
 	/// How many samples it trains on.
 	pub fn samples(&self) -> usize {
 		self.samples
+	}
+
+	/// Goes on from the momenta that a worker of the same configuration was left with; `None` is zero. Without
+	/// [`TrainingConfig::keep_momentum`] nothing is gone on from.
+	pub fn resume(&mut self, momentum: Option<Momentum>) {
+		self.kept = momentum.filter(|_| self.config.keep_momentum);
+	}
+
+	/// The momenta after the last round, where they are kept.
+	pub fn into_momentum(self) -> Option<Momentum> {
+		self.kept
 	}
 
 	/// One round, as [`train`] does it. Batches are drawn anew in every round, in an order that `seed` decides.
@@ -287,7 +312,7 @@ impl LocalTrainer {
 			*parameter = parameter.f_set_requires_grad(true)?;
 		}
 		let (mut optimiser, before) = match &self.kept {
-			Some((state, steps)) => (state.copy()?, *steps),
+			Some(Momentum { state, steps }) => (state.copy()?, *steps),
 			None => (State::new(&config.optimiser, &parameters)?, 0),
 		};
 		let mut batches = Batches::new(self.samples, config.batch_size as usize, seed);
@@ -335,7 +360,7 @@ impl LocalTrainer {
 		}
 		update.sort_by(|a, b| a.name.cmp(&b.name));
 		if config.keep_momentum {
-			self.kept = Some((optimiser, before.saturating_add(taken)));
+			self.kept = Some(Momentum { state: optimiser, steps: before.saturating_add(taken) });
 		}
 		Ok(Trained {
 			update,

@@ -352,3 +352,33 @@ fn round_that_is_stopped_leaves_the_kept_momentum_as_it_was() {
 	};
 	assert_eq!(updates(true), updates(false));
 }
+
+#[test]
+fn worker_that_resumes_has_the_bits_of_one_that_went_on() {
+	let data = digits().train;
+	let adam =
+		Optimiser::Adam { learning_rate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 };
+	for optimiser in [mlp().optimiser, adam] {
+		let config = TrainingConfig { keep_momentum: true, optimiser, ..mlp() };
+		let base = genesis_weights(&config);
+		let new = || LocalTrainer::new(&config, &data, Device::Cpu).unwrap();
+		let mut one = new();
+		one.round(&base, 1, 3, &mut go_on).unwrap();
+		let second = one.round(&base, 2, 3, &mut go_on).unwrap();
+
+		let mut first = new();
+		first.round(&base, 1, 3, &mut go_on).unwrap();
+		let momentum = first.into_momentum();
+		// From the same momenta twice: a round does not change those that it started from.
+		for _ in 0..2 {
+			let mut other = new();
+			other.resume(momentum.clone());
+			assert_eq!(other.round(&base, 2, 3, &mut go_on).unwrap(), second);
+		}
+		assert_ne!(new().round(&base, 2, 3, &mut go_on).unwrap(), second);
+	}
+	// Where nothing is kept, there is nothing to go on from.
+	let mut without = LocalTrainer::new(&mlp(), &data, Device::Cpu).unwrap();
+	without.round(&genesis_weights(&mlp()), 1, 3, &mut go_on).unwrap();
+	assert!(without.into_momentum().is_none());
+}

@@ -40,3 +40,26 @@ fn fill(rule: &Combination<'_>, block: Part, columns: &[&[f32]], out: &mut [f64]
 		*sum /= rule.divisor;
 	}
 }
+
+#[cfg(test)]
+mod tests {
+	use super::*;
+	use crate::{arithmetic::some_rows, engine::BLOCK};
+
+	#[test]
+	fn combination_with_this_processors_vectors_has_the_bits_of_the_portable_form() {
+		let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+		for len in [1, 7, 8, 100, BLOCK] {
+			let rows = some_rows(6, len);
+			let (centre, columns) =
+				([&rows[0][..]], rows[1..].iter().map(|row| &row[..]).collect::<Vec<_>>());
+			let weights = vec![1.0, 0.0, 0.7, 1e-3, 5.0];
+			let rule = Combination { centre: Some((0.3, &centre[..])), weights, divisor: 3.0 };
+			let block = Part { tensor: 0, start: 0, len };
+			let [mut portable, mut found] = [vec![f64::NAN; len], vec![f64::NAN; len]];
+			fill(&rule, block, &columns, &mut portable);
+			rule.aggregate(block, &columns, &mut found);
+			assert_eq!(bits(&found), bits(&portable), "{len}");
+		}
+	}
+}
