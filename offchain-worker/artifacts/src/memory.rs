@@ -40,11 +40,10 @@ fn prefer_huge_pages<T>(memory: &mut [T]) {
 	if whole == 0 {
 		return;
 	}
+	// A kernel that has none refuses: pages of the usual size do as well.
 	// SAFETY: the range lies within `memory`, which nobody else uses, and the advice changes nothing that can be read
 	// there.
-	let refused = unsafe { libc::madvise(start.add(before).cast(), whole, libc::MADV_HUGEPAGE) };
-	// By a kernel that has none. Pages of the usual size do as well.
-	let _ = refused;
+	let _ = unsafe { libc::madvise(start.add(before).cast(), whole, libc::MADV_HUGEPAGE) };
 }
 
 #[cfg(test)]

@@ -19,13 +19,24 @@ impl Store {
 	/// # Errors
 	/// When the file system does not tell.
 	pub fn space(&self) -> Result<Space, StoreError> {
-		let root = self.root();
-		let failed = |source| StoreError::Io { action: "measuring", path: root.to_owned(), source };
-		let volume = statvfs(root).map_err(|errno| failed(errno.into()))?;
+		let free = self.free()?;
+		Ok(Space { free, used: used(self.root()).map_err(|source| self.not_measured(source))? })
+	}
+
+	/// What this user may still write on the store's file system, bytes, without going through anything.
+	///
+	/// # Errors
+	/// When the file system does not tell.
+	pub fn free(&self) -> Result<u64, StoreError> {
+		let volume = statvfs(self.root()).map_err(|errno| self.not_measured(errno.into()))?;
 		// The types differ between platforms.
 		#[allow(clippy::unnecessary_cast)]
 		let free = (volume.blocks_available() as u64).saturating_mul(volume.fragment_size() as u64);
-		Ok(Space { free, used: used(root).map_err(failed)? })
+		Ok(free)
+	}
+
+	fn not_measured(&self, source: io::Error) -> StoreError {
+		StoreError::Io { action: "measuring", path: self.root().to_owned(), source }
 	}
 }
 

@@ -13,6 +13,7 @@ use std::{
 	os::unix::fs::{MetadataExt, PermissionsExt},
 	path::{Path, PathBuf},
 	sync::Arc,
+	time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tempfile::TempPath;
 use thiserror::Error;
@@ -28,6 +29,8 @@ const TEMPORARY_PREFIX: &str = "put-";
 /// What the name of an artifact's hash tree has more than the artifact's. No hexadecimal digit, so that
 /// [`Store::list`] passes it over.
 const OUTBOARD_SUFFIX: &str = ".outboard";
+/// How long a file in quarantine is kept for whoever wants to know what happened to it: 30 days.
+const QUARANTINE_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Bytes read at once when a file is copied or checked.
 const CHUNK: usize = 1024 * 1024;
 
@@ -123,7 +126,8 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-	/// Opens the store at `root`, making it if it is not there, and removes what processes that died left behind.
+	/// Opens the store at `root`, making it if it is not there, and removes what processes that died left behind, and
+	/// what has been in quarantine for 30 days.
 	///
 	/// # Errors
 	/// When the folder cannot be made, read or written.
@@ -138,6 +142,7 @@ impl Store {
 		let store = Self(Arc::new(Inner { root, read_only: false }));
 		sync_folder(store.root())?;
 		store.clean()?;
+		store.clean_quarantine(SystemTime::now())?;
 		Ok(store)
 	}
 
@@ -514,6 +519,21 @@ impl Store {
 		Ok(to)
 	}
 
+	/// Removes what was put into quarantine too long before `now`. Nothing is ever read from there, so nobody misses it.
+	fn clean_quarantine(&self, now: SystemTime) -> Result<()> {
+		let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+		for (_, path) in entries(&self.root().join(QUARANTINE))? {
+			let Ok(metadata) = fs::metadata(&path) else { continue };
+			// Renaming it there changed this time; when it was written says nothing about when it was found corrupt.
+			let since = Duration::from_secs(u64::try_from(metadata.ctime()).unwrap_or(u64::MAX));
+			if metadata.is_file() && now.saturating_sub(since) > QUARANTINE_AGE {
+				// What cannot be removed now, or is another user's, harms nothing by staying.
+				let _ = fs::remove_file(&path);
+			}
+		}
+		Ok(())
+	}
+
 	/// Removes files under way whose process is gone.
 	fn clean(&self) -> Result<()> {
 		for (name, path) in entries(&self.root().join(INCOMING))? {
@@ -664,5 +684,21 @@ mod tests {
 		assert!(matches!(error, StoreError::NoSpace { .. }), "{error:?}");
 		let said = error.to_string();
 		assert!(said.contains("/dev/full") && said.contains("free some space"), "{said}");
+	}
+
+	#[test]
+	fn only_what_has_long_been_in_quarantine_is_removed() {
+		let dir = tempfile::tempdir().expect("a folder");
+		let store = Store::open(dir.path()).expect("a store");
+		let hash = store.put(b"precious").expect("stored");
+		// Written long ago, found corrupt now.
+		fs::write(store.path(&hash), b"spoilt").expect("written");
+		let file = File::options().write(true).open(store.path(&hash)).expect("there");
+		file.set_modified(UNIX_EPOCH).expect("set");
+		assert!(matches!(store.get(&hash), Err(StoreError::Corrupt { .. })));
+		let left = |store: &Store| entries(&store.root().join(QUARANTINE)).expect("a folder").len();
+		assert_eq!(left(&Store::open(dir.path()).expect("a store")), 1);
+		store.clean_quarantine(SystemTime::now() + 2 * QUARANTINE_AGE).expect("cleaned");
+		assert_eq!(left(&store), 0);
 	}
 }

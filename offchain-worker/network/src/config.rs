@@ -2,6 +2,7 @@
 
 use crate::{
 	identity::Keypair,
+	meter::BURST,
 	protocol::{BLOCK, MAX_CHUNK},
 };
 use cairn_primitives::H256;
@@ -76,7 +77,8 @@ pub struct Limits {
 	pub serving_per_peer: usize,
 	/// The most chunks served at once in all; more are answered with "busy". Default 64, so 64 MiB of memory.
 	pub serving_total: usize,
-	/// The most bytes per second that one peer is given; its chunks wait. `None`, the default, for no limit.
+	/// The most bytes per second that one peer is given; its chunks wait. At least so many that one of [`MAX_CHUNK`]
+	/// comes in time: 64 KiB with the default [`Limits::chunk_timeout`]. `None`, the default, for no limit.
 	pub serving_rate_per_peer: Option<u64>,
 	/// The most bytes that one peer is given within [`Limits::serving_window`]; more are refused. Default 256 GiB.
 	pub serving_per_window: u64,
@@ -88,7 +90,7 @@ pub struct Limits {
 	/// The most chunks served to all guests together at once; more are answered with "busy". Default 8.
 	pub serving_guests: usize,
 	/// The most bytes per second that all guests together are given. What one peer may have at most is the most for them,
-	/// too. Default 16 MiB.
+	/// too. At least as much as [`Limits::serving_rate_per_peer`] has to be. Default 16 MiB.
 	pub guest_rate: u64,
 	/// Transfers that run at once; more wait. Default 8.
 	pub max_transfers: usize,
@@ -169,6 +171,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+	/// How long a chunk may be held back for a rate's sake: the asker's patience has to outlast it.
+	pub(crate) fn serving_patience(&self) -> Duration {
+		self.chunk_timeout / 2
+	}
+
 	/// # Errors
 	/// Names the first limit that no node could run with.
 	pub(crate) fn check(&self) -> Result<(), StartError> {
@@ -223,6 +230,23 @@ impl Limits {
 					self.serving_per_window
 				),
 			});
+		}
+		// A slower one would give nobody a whole chunk.
+		let in_time = (self.serving_patience() + BURST).as_secs_f64();
+		let least = (f64::from(MAX_CHUNK) / in_time).ceil() as u64;
+		for (name, flag, rate) in [
+			("serving_rate_per_peer", "--upload-rate", self.serving_rate_per_peer.unwrap_or(least)),
+			("guest_rate", "--guest-rate", self.guest_rate),
+		] {
+			if rate < least {
+				return Err(StartError::Limit {
+					name,
+					problem: format!(
+						"(`cairn-worker run {flag}`) is {rate} bytes per second; a chunk of {MAX_CHUNK} bytes would take longer \
+						 than peers wait for it: it must be at least {least}"
+					),
+				});
+			}
 		}
 		if self.backoff_max < self.backoff_min {
 			return Err(StartError::Limit {
@@ -417,6 +441,10 @@ mod tests {
 		assert!(bad(|l| l.chunk_len = MAX_CHUNK + BLOCK).contains("chunk_len"));
 		assert!(bad(|l| l.chunk_len = BLOCK + 1).contains("chunk_len"));
 		assert!(bad(|l| l.serving_rate_per_peer = Some(0)).contains("serving_rate_per_peer"));
+		assert!(bad(|l| l.serving_rate_per_peer = Some(65_535)).contains("at least 65536"));
+		assert!(bad(|l| l.guest_rate = 65_535).contains("--guest-rate"));
+		let least = Limits { serving_rate_per_peer: Some(65_536), guest_rate: 65_536, ..Limits::default() };
+		assert!(least.check().is_ok());
 		assert!(bad(|l| l.serving_per_window = 1).contains("serving_per_window"));
 		assert!(bad(|l| l.chunk_timeout = Duration::ZERO).contains("chunk_timeout"));
 		assert!(bad(|l| l.backoff_max = Duration::ZERO).contains("backoff_max"));

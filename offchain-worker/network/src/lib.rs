@@ -17,7 +17,7 @@ mod tree;
 
 pub use config::{parse_multiaddr, BadAddress, Limits, NetworkConfig, StartError};
 pub use counters::Counters;
-pub use fetch::{FetchError, Fetched, Problem, Route, Shortage, Source, SourceReport};
+pub use fetch::{FetchError, Fetched, MaxLen, Problem, Route, Shortage, Source, SourceReport};
 pub use identity::{
 	keypair_from_seed, network_key, network_key_of_peer_id, peer_id_of_network_key, sign_network_key,
 	InvalidNetworkKey, Keypair,
@@ -81,8 +81,8 @@ impl Network {
 
 		let partials = partial::folder(&store, &local);
 		std::fs::create_dir_all(&partials)
-			.and_then(|()| partial::sweep(&partials, limits.partial_max_age))
 			.map_err(|source| StartError::Partials { path: partials.clone(), source })?;
+		partial::sweep(&store, limits.partial_max_age);
 
 		let counted = Arc::new(counters::Counted::default());
 		let transport = transport::build(&keypair, counted.clone(), limits.dial_timeout)?;
@@ -101,9 +101,9 @@ impl Network {
 			transport,
 			genesis,
 			shared: shared.clone(),
-			shelf: Arc::new(serve::Shelf::new(store.clone(), policy.clone())),
+			shelf: Arc::new(serve::Shelf::new(store.clone(), policy.clone(), partials.clone())),
 			policy,
-			partials: partials.clone(),
+			store: store.clone(),
 			commands,
 			bootnodes,
 		});
@@ -160,8 +160,9 @@ impl Network {
 	}
 
 	/// Fetches an artifact into the store: from the devices whose network keys are `preferred`, then from providers
-	/// that Kademlia knows, then from whoever is connected; round after round, with growing pauses, for at most
-	/// `within`. Only bytes with the right hash reach the store. Calls for the same artifact share one transfer.
+	/// that Kademlia knows, then from whoever is connected; round after round, with growing pauses, until nothing of it
+	/// has arrived for `within`. Only bytes with the right hash reach the store. Calls for the same artifact share one
+	/// transfer.
 	///
 	/// Dropping the future stops the transfer unless others wait for it; what has arrived is kept and resumed.
 	///
@@ -173,7 +174,23 @@ impl Network {
 		preferred: Vec<[u8; 32]>,
 		within: Duration,
 	) -> Result<Fetched, FetchError> {
-		self.fetcher.fetch(hash, preferred, within).await
+		self.fetcher.fetch(hash, preferred, within, None).await
+	}
+
+	/// As [`Network::fetch`], of an artifact that must not be larger than `most`, nor than
+	/// [`Limits::max_artifact_len`]: whoever chose its hash chose its length. It is refused as soon as a holder has proven
+	/// how long it is. Calls that share one transfer get what the most generous of them allows.
+	///
+	/// # Errors
+	/// As [`Network::fetch`], and [`FetchError::TooLarge`].
+	pub async fn fetch_up_to(
+		&self,
+		hash: ArtifactHash,
+		preferred: Vec<[u8; 32]>,
+		within: Duration,
+		most: MaxLen,
+	) -> Result<Fetched, FetchError> {
+		self.fetcher.fetch(hash, preferred, within, Some(most)).await
 	}
 
 	/// Tells Kademlia that this node has the artifact. The announcement is repeated now and then, and when new peers

@@ -9,11 +9,16 @@ use std::{
 /// The most peers that are remembered.
 const PEERS: usize = 4096;
 
+/// What a peer did not take in this time may be given to it at once later.
+pub(crate) const BURST: Duration = Duration::from_secs(1);
+
 /// What is done about a peer's next bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Allowance {
 	/// They are given after this pause.
 	After(Duration),
+	/// They would have to wait for longer than the peer does.
+	Busy,
 	/// They are not given before the window ends.
 	Spent,
 }
@@ -33,6 +38,8 @@ struct Meter {
 pub(crate) struct Meters {
 	/// Bytes per second; `None` without a limit.
 	rate: Option<u64>,
+	/// The longest pause that a peer may be made to wait.
+	patience: Duration,
 	window: Duration,
 	per_window: u64,
 	meters: HashMap<PeerId, Meter>,
@@ -42,6 +49,7 @@ impl Meters {
 	pub(crate) fn new(limits: &crate::Limits) -> Self {
 		Self {
 			rate: limits.serving_rate_per_peer,
+			patience: limits.serving_patience(),
 			window: limits.serving_window,
 			per_window: limits.serving_per_window,
 			meters: HashMap::new(),
@@ -54,8 +62,8 @@ impl Meters {
 		Self { rate: Some(rate), per_window: u64::MAX, ..Self::new(limits) }
 	}
 
-	/// Enters `bytes` for a peer if the window has room for them, and says how long to wait for the rate's sake. A
-	/// second's worth may be given at once.
+	/// Enters `bytes` for a peer if the window and its patience have room for them, and says how long to wait for the
+	/// rate's sake. What is saved up in [`BURST`] may be given at once. What is not given costs nothing.
 	pub(crate) fn take(&mut self, peer: PeerId, bytes: u64, now: Instant) -> Allowance {
 		if self.meters.len() >= PEERS && !self.meters.contains_key(&peer) {
 			self.meters.retain(|_, meter| now < meter.window_ends);
@@ -63,6 +71,7 @@ impl Meters {
 				return Allowance::Spent;
 			}
 		}
+		let cost = self.cost(bytes);
 		let fresh = Meter { window_ends: now + self.window, given: 0, free_at: now };
 		let meter = self.meters.entry(peer).or_insert(fresh);
 		if now >= meter.window_ends {
@@ -71,19 +80,28 @@ impl Meters {
 		if meter.given.saturating_add(bytes) > self.per_window {
 			return Allowance::Spent;
 		}
+		let free_at = meter.free_at.max(now) + cost;
+		let pause = (free_at - now).saturating_sub(BURST);
+		if pause > self.patience {
+			return Allowance::Busy;
+		}
 		meter.given += bytes;
-		let Some(rate) = self.rate else { return Allowance::After(Duration::ZERO) };
-		let burst = Duration::from_secs(1);
-		let cost = Duration::from_secs_f64(bytes as f64 / rate as f64);
-		meter.free_at = meter.free_at.max(now) + cost;
-		Allowance::After((meter.free_at - now).saturating_sub(burst))
+		meter.free_at = free_at;
+		Allowance::After(pause)
 	}
 
-	/// Takes back what was entered and not given.
-	pub(crate) fn give_back(&mut self, peer: &PeerId, bytes: u64) {
+	/// Takes back what was entered and not given, and the time that it would have taken.
+	pub(crate) fn give_back(&mut self, peer: &PeerId, bytes: u64, now: Instant) {
+		let cost = self.cost(bytes);
 		if let Some(meter) = self.meters.get_mut(peer) {
 			meter.given = meter.given.saturating_sub(bytes);
+			meter.free_at = meter.free_at.checked_sub(cost).unwrap_or(now).max(now);
 		}
+	}
+
+	/// How long these bytes take at the rate.
+	fn cost(&self, bytes: u64) -> Duration {
+		self.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(bytes as f64 / rate as f64))
 	}
 }
 
@@ -112,7 +130,7 @@ mod tests {
 		assert_eq!(meters.take(a, 400, at(59)), given);
 		assert_eq!(meters.take(a, 1, at(59)), Allowance::Spent);
 		assert_eq!(meters.take(b, 1000, at(59)), given);
-		meters.give_back(&a, 100);
+		meters.give_back(&a, 100, at(59));
 		assert_eq!(meters.take(a, 100, at(59)), given);
 		assert_eq!(meters.take(a, 1000, at(60)), given);
 	}
@@ -122,7 +140,7 @@ mod tests {
 		let (mut meters, now, peer) = (meters(Some(100)), Instant::now(), PeerId::random());
 		let wait = |allowance| match allowance {
 			Allowance::After(pause) => pause.as_secs_f64(),
-			Allowance::Spent => panic!("spent"),
+			other => panic!("{other:?}"),
 		};
 		assert_eq!(wait(meters.take(peer, 100, now)), 0.0);
 		assert!((wait(meters.take(peer, 50, now)) - 0.5).abs() < 1e-6);
@@ -131,6 +149,30 @@ mod tests {
 		let later = now + Duration::from_secs(10);
 		assert_eq!(wait(meters.take(peer, 100, later)), 0.0);
 		assert!((wait(meters.take(peer, 100, later)) - 1.0).abs() < 1e-6);
+	}
+
+	#[test]
+	fn bytes_that_are_refused_or_given_back_cost_no_time() {
+		let limits = Limits {
+			serving_rate_per_peer: Some(100),
+			chunk_timeout: Duration::from_secs(4),
+			..Limits::default()
+		};
+		let (mut meters, now, peer) = (Meters::new(&limits), Instant::now(), PeerId::random());
+		let at = |seconds| now + Duration::from_secs(seconds);
+		let after = |seconds| Allowance::After(Duration::from_secs(seconds));
+		assert_eq!(meters.take(peer, 300, now), after(2));
+		// However often it asks.
+		for _ in 0..1000 {
+			assert_eq!(meters.take(peer, 100, now), Allowance::Busy);
+		}
+		assert_eq!(meters.take(peer, 100, at(1)), after(2));
+		// The last 200 were not given after all; what is over does not save up for later.
+		meters.give_back(&peer, 200, at(1));
+		assert_eq!(meters.take(peer, 100, at(1)), after(1));
+		meters.give_back(&peer, 100_000, at(1));
+		assert_eq!(meters.take(peer, 100, at(1)), after(0));
+		assert_eq!(meters.take(peer, 100, at(1)), after(1));
 	}
 
 	#[test]

@@ -59,6 +59,8 @@ pub(crate) struct Partial {
 	syncing: AtomicBool,
 	/// Why they could not be. Locked meanwhile.
 	broken: Mutex<Option<io::Error>>,
+	/// They could not be: what has come is lost.
+	lost: AtomicBool,
 }
 
 /// The folder for a node's unfinished transfers. Each identity has its own, because a store may be shared.
@@ -66,24 +68,41 @@ pub(crate) fn folder(store: &Store, local: &PeerId) -> PathBuf {
 	store.root().join("partial").join(local.to_string())
 }
 
-/// Removes unfinished transfers that nobody has added to for `max_age`.
-pub(crate) fn sweep(folder: &Path, max_age: Duration) -> io::Result<()> {
+/// Removes unfinished transfers of all identities that nobody has added to for `max_age`: those of one that was given
+/// up, too. Another process's go on, because it adds to them; its folder stays, even when there is nothing in it.
+pub(crate) fn sweep(store: &Store, max_age: Duration) {
+	if let Err(error) = try_sweep(store, max_age) {
+		tracing::warn!(store = %store.root().display(), %error, "old unfinished transfers could not be removed");
+	}
+}
+
+fn try_sweep(store: &Store, max_age: Duration) -> io::Result<()> {
 	let now = SystemTime::now();
-	for entry in fs::read_dir(folder)? {
-		let entry = entry?;
-		let old = entry
-			.metadata()
-			.and_then(|metadata| metadata.modified())
-			.is_ok_and(|modified| now.duration_since(modified).is_ok_and(|age| age > max_age));
-		if old {
-			// It may have become complete meanwhile.
-			match fs::remove_file(entry.path()) {
-				Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-				_ => {},
+	for folder in fs::read_dir(store.root().join("partial"))? {
+		let folder = folder?.path();
+		if !folder.is_dir() {
+			continue;
+		}
+		for entry in fs::read_dir(folder)? {
+			let entry = entry?;
+			let old = entry
+				.metadata()
+				.and_then(|metadata| metadata.modified())
+				.is_ok_and(|modified| now.duration_since(modified).is_ok_and(|age| age > max_age));
+			if old {
+				remove(&entry.path())?;
 			}
 		}
 	}
 	Ok(())
+}
+
+/// Removes a file, if it is still there.
+fn remove(path: &Path) -> io::Result<()> {
+	match fs::remove_file(path) {
+		Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+		_ => Ok(()),
+	}
 }
 
 fn paths(folder: &Path, hash: &ArtifactHash) -> (PathBuf, PathBuf) {
@@ -98,9 +117,20 @@ fn options() -> OpenOptions {
 }
 
 impl Partial {
-	/// What an earlier transfer left of the artifact, as far as it can be proven. Reads and hashes all of it.
-	pub(crate) fn open(folder: &Path, hash: ArtifactHash, chunk_len: u64) -> io::Result<Option<Self>> {
+	/// What an earlier transfer left of the artifact, as far as it can be proven. Reads and hashes all of it, and calls
+	/// `progress` after each chunk.
+	pub(crate) fn open(
+		store: &Store,
+		folder: &Path,
+		hash: ArtifactHash,
+		chunk_len: u64,
+		progress: impl Fn(),
+	) -> io::Result<Option<Self>> {
 		let (data_path, outboard_path) = paths(folder, &hash);
+		if data_path.is_file() && !outboard_path.exists() {
+			// Where a `finish` has brought it that then failed, or died. Without it, all that is here is worth nothing.
+			let _ = fs::rename(store.outboard_path(&hash), &outboard_path);
+		}
 		let opened = options().open(&data_path).and_then(|data| Ok((data, options().open(&outboard_path)?)));
 		let (data, outboard) = match opened {
 			Ok(files) => files,
@@ -118,6 +148,7 @@ impl Partial {
 			if tree.holds(&partial.range(index), &partial.data, &partial.outboard)? {
 				partial.done(index);
 			}
+			progress();
 		}
 		tracing::info!(
 			artifact = ?hash, missing = partial.missing_bytes(), bytes = tree.len(),
@@ -174,6 +205,7 @@ impl Partial {
 			unsynced: AtomicU64::new(0),
 			syncing: AtomicBool::new(false),
 			broken: Mutex::new(None),
+			lost: AtomicBool::new(false),
 		}
 	}
 
@@ -184,6 +216,11 @@ impl Partial {
 	fn range(&self, index: usize) -> Range<u64> {
 		let start = index as u64 * self.chunk_len;
 		start..(start + self.chunk_len).min(self.tree.len())
+	}
+
+	/// The length of the artifact, bytes.
+	pub(crate) fn len(&self) -> u64 {
+		self.tree.len()
 	}
 
 	/// Whether all of it is there.
@@ -229,15 +266,35 @@ impl Partial {
 		self.changed.notify_waiters();
 	}
 
-	/// Brings what has come to the disk, while more may come.
+	/// Brings what has come to the disk, while more may come. When the disk does not take it, all of it is lost: the
+	/// system says it once, and still shows what it could not write, so nobody could tell later what is there.
 	pub(crate) fn sync(&self) {
 		let mut broken = self.broken();
 		self.unsynced.store(0, Ordering::Relaxed);
-		if let Err(error) = self.data.sync_data() {
-			*broken = Some(error);
+		// Once it is lost, another transfer may have files of the same names.
+		if !self.is_lost() {
+			if let Err(error) = self.data.sync_data() {
+				if let Err(error) = remove(&self.data_path) {
+					tracing::error!(path = %self.data_path.display(), %error, "cannot be removed, and is not to be trusted");
+				}
+				*broken = Some(error);
+				self.lost.store(true, Ordering::Release);
+			}
 		}
 		drop(broken);
 		self.syncing.store(false, Ordering::Release);
+	}
+
+	/// Whether a [`Partial::sync`] has failed: then this transfer cannot end well.
+	pub(crate) fn is_lost(&self) -> bool {
+		self.lost.load(Ordering::Acquire)
+	}
+
+	/// What has come of it then, for a person.
+	pub(crate) fn loss(&self) -> String {
+		let path = self.data_path.display();
+		let cause = self.broken().as_ref().map_or_else(String::new, |error| format!(" ({error})"));
+		format!("the disk did not take {path}{cause}, and what had arrived is lost")
 	}
 
 	fn broken(&self) -> MutexGuard<'_, Option<io::Error>> {
@@ -252,16 +309,18 @@ impl Partial {
 			let path = path.to_owned();
 			move |source| StoreError::Io { action, path, source }
 		};
+		// On this handle, too: the system says that it could not write something once to each, and the store has another.
+		self.sync();
 		if let Some(error) = self.broken().take() {
-			// The system says it once, and still shows what it could not write: nobody could tell what is there.
+			// Nothing is to be resumed from it.
 			let _ = fs::remove_file(&self.data_path);
 			return Err(failed("syncing", &self.data_path)(error));
 		}
 		if let Some(shard) = to.parent() {
 			fs::create_dir_all(shard).map_err(failed("making", shard))?;
 		}
-		// First, so that it is there as soon as the artifact is. Alone it is of no use and does no harm. It is not
-		// synced: what is wrong with it shows, and it can be computed again.
+		// First, so that it is there as soon as the artifact is. Alone it is of no use and does no harm; when this comes no
+		// further, `open` takes it back. It is not synced: what is wrong with it shows, and it can be computed again.
 		match fs::rename(&self.outboard_path, &to) {
 			// An earlier attempt came to this and no further.
 			Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -306,9 +365,9 @@ impl Claim {
 	pub(crate) fn fulfil(self, slice: &[u8]) -> Result<Option<Arc<Partial>>, TakeError> {
 		let (partial, range) = (&self.partial, self.range());
 		partial.tree.take(&range, slice, &partial.data, &partial.outboard)?;
-		partial.unsynced.fetch_add(range.end - range.start, Ordering::Relaxed);
+		let len = range.end - range.start;
+		let due = partial.unsynced.fetch_add(len, Ordering::Relaxed) + len >= SYNC_EVERY;
 		partial.done(self.index);
-		let due = partial.unsynced.load(Ordering::Relaxed) >= SYNC_EVERY;
 		Ok((due && !partial.syncing.swap(true, Ordering::AcqRel)).then(|| partial.clone()))
 	}
 }
@@ -374,7 +433,11 @@ mod tests {
 		}
 
 		fn open(&self) -> Option<Arc<Partial>> {
-			Partial::open(&self.folder, self.hash, CHUNK).unwrap().map(Arc::new)
+			self.open_counting(|| ())
+		}
+
+		fn open_counting(&self, progress: impl Fn()) -> Option<Arc<Partial>> {
+			Partial::open(&self.store, &self.folder, self.hash, CHUNK, progress).unwrap().map(Arc::new)
 		}
 
 		fn files(&self) -> usize {
@@ -425,7 +488,9 @@ mod tests {
 		let partial = place.create();
 		assert_eq!(feed(&place, &partial, 3), [0, CHUNK, 2 * CHUNK]);
 		drop(partial);
-		let partial = place.open().unwrap();
+		let looked_at = std::cell::Cell::new(0);
+		let partial = place.open_counting(|| looked_at.set(looked_at.get() + 1)).unwrap();
+		assert_eq!(looked_at.get(), 7, "a sign of life for each chunk");
 		// The seventh chunk is no longer than the block that proved the length.
 		assert_eq!(partial.missing_bytes(), 3 * CHUNK);
 		assert_eq!(feed(&place, &partial, usize::MAX), [3, 4, 5].map(|i| i * CHUNK));
@@ -515,6 +580,44 @@ mod tests {
 	}
 
 	#[test]
+	fn transfer_that_a_sync_found_lost_is_not_gone_on_with_even_when_its_files_look_right() {
+		let place = place(100_000);
+		let tail = place.slice(&place.tree.tail());
+		let mut partial = Partial::create(&place.folder, place.hash, place.tree, CHUNK, &tail).unwrap();
+		// The bytes are in the files for all to see, and the disk says that it has not got them.
+		let data = std::mem::replace(&mut partial.data, options().open("/dev/null").unwrap());
+		data.write_all_at(&place.bytes, 0).unwrap();
+		let partial = Arc::new(partial);
+		feed(&place, &partial, 2);
+		assert!(!partial.is_lost());
+		partial.sync();
+		assert!(partial.is_lost());
+		assert!(partial.loss().contains(".data"), "{}", partial.loss());
+		assert!(place.open().is_none());
+
+		// The next transfer has files of the same names, which are none of the first one's business any more.
+		let next = place.create();
+		feed(&place, &next, usize::MAX);
+		partial.sync();
+		next.finish(&place.store).unwrap();
+		assert_eq!(place.store.get(&place.hash).unwrap().unwrap(), place.bytes);
+	}
+
+	#[test]
+	fn transfer_that_died_between_the_two_renames_of_its_end_is_complete_after_a_restart() {
+		let place = place(100_000);
+		feed(&place, &place.create(), usize::MAX);
+		let outboard = place.store.outboard_path(&place.hash);
+		fs::create_dir_all(outboard.parent().unwrap()).unwrap();
+		fs::rename(paths(&place.folder, &place.hash).1, &outboard).unwrap();
+		let partial = place.open().unwrap();
+		assert!(partial.is_complete());
+		partial.finish(&place.store).unwrap();
+		assert_eq!(place.store.get(&place.hash).unwrap().unwrap(), place.bytes);
+		assert!(outboard.exists() && place.files() == 0);
+	}
+
+	#[test]
 	fn chunk_is_claimed_once_until_it_is_given_up_or_patience_ends() {
 		let place = place(120_000);
 		let partial = place.create();
@@ -534,20 +637,27 @@ mod tests {
 	}
 
 	#[test]
-	fn only_old_partials_are_swept() {
+	fn only_old_partials_are_swept_whosever_they_are() {
 		let (old, new) = (place(100_000), place(100_001));
 		old.create();
 		let folder = &old.folder;
 		let tail = new.slice(&new.tree.tail());
 		Partial::create(folder, new.hash, new.tree, CHUNK, &tail).unwrap();
+		// Of an identity that this store's worker had before.
+		let before = super::folder(&old.store, &PeerId::random());
+		fs::create_dir_all(&before).unwrap();
+		let others = [before.join("old.data"), before.join("new.data")];
+		others.iter().for_each(|path| fs::write(path, b"bytes").unwrap());
 		let past = SystemTime::now() - Duration::from_secs(7200);
 		let (data, outboard) = paths(folder, &old.hash);
-		for path in [&data, &outboard] {
+		for path in [&data, &outboard, &others[0]] {
 			File::options().write(true).open(path).unwrap().set_modified(past).unwrap();
 		}
-		sweep(folder, Duration::from_secs(3600)).unwrap();
+		sweep(&old.store, Duration::from_secs(3600));
 		assert_eq!(old.files(), 2);
-		assert!(Partial::open(folder, new.hash, CHUNK).unwrap().is_some());
-		assert!(Partial::open(folder, H256([9; 32]), CHUNK).unwrap().is_none());
+		assert_eq!(others.map(|path| path.exists()), [false, true]);
+		let open = |hash| Partial::open(&old.store, folder, hash, CHUNK, || ()).unwrap();
+		assert!(open(new.hash).is_some());
+		assert!(open(H256([9; 32])).is_none());
 	}
 }

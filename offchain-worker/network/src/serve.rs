@@ -12,7 +12,11 @@ use std::{
 	fs::{self, File, OpenOptions},
 	io,
 	ops::Range,
-	sync::{Arc, Mutex, MutexGuard, PoisonError},
+	path::PathBuf,
+	sync::{
+		atomic::{AtomicU64, Ordering},
+		Arc, Mutex, MutexGuard, PoisonError,
+	},
 	time::SystemTime,
 };
 
@@ -67,14 +71,18 @@ type Place = Arc<Mutex<Option<Arc<Known>>>>;
 pub(crate) struct Shelf {
 	store: Store,
 	policy: Arc<dyn AccessPolicy>,
+	/// Where outboards are made; on the store's file system.
+	workshop: PathBuf,
+	/// How many were begun: each has a file of its own.
+	begun: AtomicU64,
 	/// A node that serves a file that rotted on its disk would be banned as a liar. So each block is compared with the
 	/// outboard before it first goes out, and again when the file has changed.
 	places: Mutex<HashMap<ArtifactHash, Place>>,
 }
 
 impl Shelf {
-	pub(crate) fn new(store: Store, policy: Arc<dyn AccessPolicy>) -> Self {
-		Self { store, policy, places: Mutex::default() }
+	pub(crate) fn new(store: Store, policy: Arc<dyn AccessPolicy>, workshop: PathBuf) -> Self {
+		Self { store, policy, workshop, begun: AtomicU64::new(0), places: Mutex::default() }
 	}
 
 	/// The answer to a request of an admitted peer.
@@ -188,15 +196,12 @@ impl Shelf {
 			return Ok(Some(known.clone()));
 		}
 		let tree = Tree::new(*hash, stamp.len);
-		let outboard = OpenOptions::new()
-			.read(true)
-			.write(true)
-			.create(true)
-			// A damaged or torn one shows in what it proves; whoever writes it at the same time writes the same.
-			.truncate(false)
-			.open(self.store.outboard_path(hash))?;
-		let ready = tree.holds(&tree.tail(), file, &outboard)?;
-		if !ready && !tree.build(file, &outboard)? {
+		let ready = match File::open(self.store.outboard_path(hash)) {
+			Ok(outboard) => tree.holds(&tree.tail(), file, &outboard)?,
+			Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+			Err(error) => return Err(error),
+		};
+		if !ready && !self.build(hash, &tree, file)? {
 			self.examine(hash)?;
 			return Ok(None);
 		}
@@ -204,6 +209,32 @@ impl Shelf {
 		let known = Arc::new(Known::new(stamp, tree, !ready));
 		*place = Some(known.clone());
 		Ok(Some(known))
+	}
+
+	/// Makes the outboard of a whole file, which gets its name when it is complete: somebody may be reading there. False
+	/// when the file is not what its name says.
+	fn build(&self, hash: &ArtifactHash, tree: &Tree, file: &File) -> io::Result<bool> {
+		let number = self.begun.fetch_add(1, Ordering::Relaxed);
+		let name = crate::identity::hex(hash.as_bytes());
+		// What a crash leaves is swept with unfinished transfers.
+		let beside = self.workshop.join(format!("{name}.{number}.building"));
+		let made = OpenOptions::new()
+			.read(true)
+			.write(true)
+			.create(true)
+			.truncate(true)
+			.open(&beside)
+			.and_then(|to| tree.build(file, &to))
+			.and_then(|right| {
+				if right {
+					fs::rename(&beside, self.store.outboard_path(hash))?;
+				}
+				Ok(right)
+			});
+		if !matches!(made, Ok(true)) {
+			let _ = fs::remove_file(&beside);
+		}
+		made
 	}
 }
 
@@ -214,7 +245,7 @@ mod tests {
 	use super::*;
 	use crate::policy::Admission;
 	use cairn_primitives::H256;
-	use std::sync::atomic::{AtomicBool, Ordering};
+	use std::sync::atomic::AtomicBool;
 
 	#[derive(Default)]
 	struct Window {
@@ -233,7 +264,7 @@ mod tests {
 	}
 
 	struct Here {
-		_dir: tempfile::TempDir,
+		dir: tempfile::TempDir,
 		store: Store,
 		window: Arc<Window>,
 		shelf: Shelf,
@@ -241,10 +272,12 @@ mod tests {
 
 	fn place() -> Here {
 		let dir = tempfile::tempdir().unwrap();
-		let store = Store::open(dir.path()).unwrap();
+		let store = Store::open(dir.path().join("store")).unwrap();
 		let window = Arc::new(Window { closed: true.into() });
-		let shelf = Shelf::new(store.clone(), window.clone());
-		Here { _dir: dir, store, window, shelf }
+		let workshop = dir.path().join("workshop");
+		fs::create_dir(&workshop).unwrap();
+		let shelf = Shelf::new(store.clone(), window.clone(), workshop);
+		Here { dir, store, window, shelf }
 	}
 
 	fn ask(here: &Here, hash: ArtifactHash, offset: u64, max_len: u32) -> BlobResponse {
@@ -353,5 +386,24 @@ mod tests {
 			assert!(matches!(ask(&place, hash, at, BLOCK), BlobResponse::Slice { .. }));
 		}
 		assert_eq!(fs::read(&path).unwrap(), right);
+	}
+
+	#[test]
+	fn reader_of_an_outboard_goes_on_with_the_one_it_opened_while_another_is_made() {
+		let place = place();
+		let bytes = bytes(100_000);
+		let hash = place.store.put(&bytes).unwrap();
+		assert!(matches!(ask(&place, hash, 0, BLOCK), BlobResponse::Slice { .. }));
+		let path = place.store.outboard_path(&hash);
+		let right = fs::read(&path).unwrap();
+		fs::write(&path, vec![0; right.len()]).unwrap();
+		let mut opened = File::open(&path).unwrap();
+		place.shelf.forget(&hash);
+		assert!(matches!(ask(&place, hash, 0, BLOCK), BlobResponse::Slice { .. }));
+		let mut seen = Vec::new();
+		io::Read::read_to_end(&mut opened, &mut seen).unwrap();
+		assert!(seen.iter().all(|byte| *byte == 0), "it was written in place");
+		assert_eq!(fs::read(&path).unwrap(), right);
+		assert_eq!(fs::read_dir(place.dir.path().join("workshop")).unwrap().count(), 0);
 	}
 }

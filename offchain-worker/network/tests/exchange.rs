@@ -4,12 +4,19 @@
 mod common;
 
 use cairn_network::{
-	protocol::Refusal, FetchError, Fetched, Limits, NetworkConfig, PeerId, Problem, Route, Shortage,
+	protocol::Refusal, FetchError, Fetched, Limits, MaxLen, NetworkConfig, PeerId, Problem, Route, Shortage,
 	SourceReport,
 };
 use cairn_primitives::{artifact_hash, ArtifactHash, H256};
 use common::*;
-use std::{slice::from_ref, time::Duration};
+use std::{
+	slice::from_ref,
+	sync::{
+		atomic::{AtomicBool, AtomicUsize, Ordering},
+		Arc, Mutex,
+	},
+	time::Duration,
+};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -263,8 +270,13 @@ async fn unadmitted_peer_that_asks_at_once_is_told_why_it_gets_nothing() {
 	let request = request(&hash, 0, 0);
 	stranger.ask(holder.address(), request.clone());
 	let answer = within_long(stranger.answers.recv()).await.unwrap();
-	// The refusal, unless the connection was closed before the request was read.
-	assert!(answer == Ok(vec![4]) || answer.is_err(), "{answer:?}");
+	// The refusal, unless the connection was closed before the request was read. It was closed for that alone.
+	if let Ok(answer) = answer {
+		assert_eq!(answer, [4]);
+	}
+	eventually(|| holder.network.counters().refused_peers > 0).await;
+	let counters = holder.network.counters();
+	assert_eq!((counters.requests_served, counters.blob_bytes_out), (0, 0));
 
 	// The very same peer is served once it is registered.
 	chain.register(&[1, 2]);
@@ -402,7 +414,7 @@ async fn policy_that_panics_or_never_answers_admits_nobody_and_harms_nobody() {
 		}
 
 		fn may_serve(&self, _: &ArtifactHash) -> bool {
-			panic!("a broken policy")
+			unreachable!("nobody is admitted")
 		}
 	}
 
@@ -419,6 +431,33 @@ async fn policy_that_panics_or_never_answers_admits_nobody_and_harms_nobody() {
 		assert!(network.connected_peers().is_empty());
 		network.shutdown().await;
 	}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_that_panics_over_one_artifact_gives_it_to_nobody_and_the_next_all_the_same() {
+	struct Shy(ArtifactHash);
+
+	#[async_trait::async_trait]
+	impl cairn_network::AccessPolicy for Shy {
+		async fn admits(&self, _: [u8; 32]) -> cairn_network::Admission {
+			cairn_network::Admission::Admitted
+		}
+
+		fn may_serve(&self, hash: &ArtifactHash) -> bool {
+			assert_ne!(*hash, self.0, "a broken policy");
+			true
+		}
+	}
+
+	let dir = tempfile::tempdir().unwrap();
+	let store = cairn_artifacts::Store::open(dir.path()).unwrap();
+	let (secret, given) = (store.put(b"a secret").unwrap(), store.put(b"hello world").unwrap());
+	let network = cairn_network::Network::start(config(1, &[]), store, Arc::new(Shy(secret))).await.unwrap();
+	let asker = node(2, &[network.listen_addrs()[0].clone()], &TestChain::open()).await;
+	fails_with(&asker, secret, 1, |problem| *problem == Problem::Refused(Refusal::Busy)).await;
+	assert_eq!(network.counters().blob_bytes_out, 0);
+	assert_eq!(fetch(&asker, given, &[key(1)]).await, from(1, Route::Preferred));
+	network.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -493,6 +532,60 @@ async fn interrupted_transfer_goes_on_after_a_restart() {
 	assert!(asker.partials().is_empty());
 	let chunk = 64 * 1024;
 	assert_eq!(holder.offsets(), [0, chunk, 2 * chunk, 2 * chunk, 3 * chunk, 4 * chunk]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetch_goes_on_for_as_long_as_something_arrives_and_ends_when_nothing_does() {
+	let chain = TestChain::open();
+	let bytes = artifact(500 * KIB, 1);
+	let hash = artifact_hash(&bytes);
+	let served = bytes.clone();
+	// Eight chunks, which all together take longer than the fetch would wait for one.
+	let pause = Duration::from_millis(500);
+	let within = pause * 6;
+	let slow = raw_peer(1, move |n, request| {
+		if n > 8 {
+			return Answer::Silence;
+		}
+		if n > 0 {
+			std::thread::sleep(pause);
+		}
+		Answer::Bytes(slice_of(&served, request))
+	})
+	.await;
+	let mut config = small_chunks(2, from_ref(&slow.address));
+	config.limits.chunks_in_flight = 1;
+	let asker = start(config, 2, &chain).await.unwrap();
+	asker.connected_to(slow.peer_id()).await;
+	let fetched = asker.network.fetch(hash, vec![slow.key()], within).await.unwrap();
+	assert_eq!(givers(fetched), [(slow.peer_id(), Route::Preferred)]);
+	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
+	// From now on it says nothing.
+	let missing = artifact_hash(b"another one");
+	let result = asker.network.fetch(missing, vec![slow.key()], pause).await;
+	assert!(matches!(result, Err(FetchError::NotObtained { waited, .. }) if waited == pause), "{result:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn holder_that_says_nothing_does_not_take_the_turn_of_another_transfer() {
+	let chain = TestChain::open();
+	let silent = raw_peer(1, |_, _| Answer::Silence).await;
+	let holder = node(2, &[], &chain).await;
+	let hash = holder.store.put(&artifact(300 * KIB, 1)).unwrap();
+	let mut config = small_chunks(3, &[silent.address.clone(), holder.address()]);
+	config.limits.max_transfers = 1;
+	// Nothing ends while this test runs but what gets its turn.
+	config.limits.chunk_timeout = LONG * 10;
+	let asker = start(config, 3, &chain).await.unwrap();
+	asker.connected_to(silent.peer_id()).await;
+	asker.connected_to(peer_id(2)).await;
+	let waiting = tokio::spawn({
+		let (network, key) = (asker.network.clone(), silent.key());
+		async move { network.fetch(H256([9; 32]), vec![key], LONG * 10).await }
+	});
+	eventually(|| silent.asked() > 0).await;
+	assert_eq!(fetch(&asker, hash, &[holder.key()]).await, from(2, Route::Preferred));
+	waiting.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -574,8 +667,61 @@ async fn artifact_over_the_limit_is_refused_before_any_chunk_is_asked_for() {
 	config.limits.max_artifact_len = 1000;
 	let asker = start(config, 2, &chain).await.unwrap();
 	let error = fetch(&asker, hash, &[holder.key()]).await.unwrap_err();
-	assert_eq!(error, FetchError::TooLarge { hash, len: 300 * KIB as u64, max: 1000 });
+	assert!(matches!(error, FetchError::TooLarge { len: 307_200, max: 1000, .. }), "{error:?}");
+	assert!(error.to_string().contains("raise its limit `max_artifact_len`"), "{error}");
 	assert!(holder.offsets().is_empty() && asker.partials().is_empty());
+}
+
+fn most(bytes: usize) -> MaxLen {
+	MaxLen { bytes: bytes as u64, reason: "it is a test's".into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetch_with_a_limit_of_its_own_refuses_what_another_takes() {
+	let chain = TestChain::open();
+	let bytes = artifact(300 * KIB, 1);
+	let hash = artifact_hash(&bytes);
+	let served = bytes.clone();
+	let holder = raw_peer(1, move |_, request| Answer::Bytes(slice_of(&served, request))).await;
+	let asker = start(small_chunks(2, from_ref(&holder.address)), 2, &chain).await.unwrap();
+	let up_to = |len: usize| asker.network.fetch_up_to(hash, vec![holder.key()], LONG, most(len));
+	let error = up_to(300 * KIB - 1).await.unwrap_err();
+	assert!(error.to_string().contains("307200 bytes, and the most is 307199: it is a test's"), "{error}");
+	assert!(holder.offsets().is_empty() && asker.partials().is_empty());
+	assert!(asker.network.banned_peers().is_empty());
+	assert_eq!(up_to(300 * KIB).await.map(givers), from(1, Route::Preferred));
+	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_share_a_transfer_get_what_the_most_generous_of_them_allows() {
+	let chain = TestChain::open();
+	let bytes = artifact(300 * KIB, 1);
+	let hash = artifact_hash(&bytes);
+	let released = Arc::new(AtomicBool::new(false));
+	let (served, open) = (bytes.clone(), released.clone());
+	// Busy until both have asked.
+	let holder = raw_peer(1, move |_, request| match open.load(Ordering::SeqCst) {
+		true => Answer::Bytes(slice_of(&served, request)),
+		false => Answer::Bytes(vec![3]),
+	})
+	.await;
+	let asker = start(small_chunks(2, from_ref(&holder.address)), 2, &chain).await.unwrap();
+	let fetching = |len: usize| {
+		let (network, key) = (asker.network.clone(), holder.key());
+		tokio::spawn(async move { network.fetch_up_to(hash, vec![key], LONG, most(len)).await })
+	};
+	let sparing = fetching(1000);
+	eventually(|| holder.asked() > 0).await;
+	// This one alone decides: it gets the artifact whether it joins the other or comes after its end.
+	let generous = fetching(MIB);
+	released.store(true, Ordering::SeqCst);
+	generous.await.unwrap().unwrap();
+	match sparing.await.unwrap() {
+		Ok(_) | Err(FetchError::TooLarge { max: 1000, .. }) => {},
+		other => panic!("{other:?}"),
+	}
+	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -705,6 +851,86 @@ async fn holder_stops_at_the_allowance_and_another_gives_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn peer_of_a_holder_with_a_low_rate_gets_all_of_the_artifact_all_the_same() {
+	for guest in [false, true] {
+		let chain = TestChain::of(if guest { &[1][..] } else { &[1, 2][..] });
+		chain.take_guests();
+		let mut slow = config(1, &[]);
+		// With a pause of half a second at most: the least rate is 699,051.
+		slow.limits.chunk_timeout = Duration::from_secs(1);
+		if guest {
+			slow.limits.guest_rate = 1 << 20;
+		} else {
+			slow.limits.serving_rate_per_peer = Some(1 << 20);
+		}
+		let holder = start(slow, 1, &chain).await.unwrap();
+		let bytes = artifact(5 * MIB / 2, 1);
+		let hash = holder.store.put(&bytes).unwrap();
+		let asker = node(2, &[holder.address()], &TestChain::open()).await;
+		fetch(&asker, hash, &[holder.key()]).await.unwrap();
+		assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
+	}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peer_that_comes_back_has_no_more_served_than_one_that_stays() {
+	/// What it is asked to serve takes as long as the test likes.
+	#[derive(Default)]
+	struct Slow {
+		asked: AtomicUsize,
+		released: AtomicBool,
+	}
+
+	#[async_trait::async_trait]
+	impl cairn_network::AccessPolicy for Slow {
+		async fn admits(&self, _: [u8; 32]) -> cairn_network::Admission {
+			cairn_network::Admission::Admitted
+		}
+
+		fn may_serve(&self, _: &ArtifactHash) -> bool {
+			self.asked.fetch_add(1, Ordering::SeqCst);
+			// Not for ever, so that a test that fails ends.
+			let began = std::time::Instant::now();
+			while !self.released.load(Ordering::SeqCst) && began.elapsed() < LONG {
+				std::thread::sleep(Duration::from_millis(5));
+			}
+			true
+		}
+	}
+
+	let dir = tempfile::tempdir().unwrap();
+	let store = cairn_artifacts::Store::open(dir.path()).unwrap();
+	let hash = store.put(b"hello world").unwrap();
+	let policy = Arc::new(Slow::default());
+	let mut config = config(1, &[]);
+	config.limits.serving_per_peer = 1;
+	let network = cairn_network::Network::start(config, store, policy.clone()).await.unwrap();
+	let address = network.listen_addrs()[0].clone();
+	let request = request(&hash, 0, 0);
+	let first = raw_peer(2, |_, _| Answer::Silence).await;
+	first.ask(address.clone(), request.clone());
+	eventually(|| policy.asked.load(Ordering::SeqCst) == 1).await;
+	drop(first);
+	eventually(|| network.connected_peers().is_empty()).await;
+
+	let mut again = raw_peer(2, |_, _| Answer::Silence).await;
+	again.ask(address.clone(), request.clone());
+	assert_eq!(within_long(again.answers.recv()).await.unwrap(), Ok(vec![3]));
+	assert_eq!(policy.asked.load(Ordering::SeqCst), 1);
+	policy.released.store(true, Ordering::SeqCst);
+	// As soon as what it had asked for is done.
+	let served = slice_of(b"hello world", &request);
+	loop {
+		again.ask(address.clone(), request.clone());
+		match within_long(again.answers.recv()).await.unwrap() {
+			Ok(answer) if answer == served => break,
+			answer => assert_eq!(answer, Ok(vec![3])),
+		}
+	}
+	network.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_fetched_is_served_to_others_with_the_outboard_that_came_along() {
 	let chain = TestChain::open();
 	let first = node(1, &[], &chain).await;
@@ -742,6 +968,32 @@ async fn answers_that_break_the_protocol_are_a_reported_problem_of_that_peer() {
 		fails_with(&asker, artifact_hash(hello), 1, broken).await;
 		assert!(asker.store.list().unwrap().is_empty(), "{case}");
 	}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peer_that_sends_too_few_or_too_many_bytes_is_asked_once_by_a_fetch() {
+	let chain = TestChain::open();
+	let hello = b"hello world";
+	let hash = artifact_hash(hello);
+	let proof = proof_of(hello, &request(&hash, 0, 0));
+	let (few, many) = (slice(11, &proof[..5]), slice(11, &[&proof[..], b"!"].concat()));
+	let few = raw_peer(1, move |_, _| Answer::Bytes(few.clone())).await;
+	let many = raw_peer(2, move |_, _| Answer::Bytes(many.clone())).await;
+	// Does not have it, and is asked once a round.
+	let witness = raw_peer(3, |_, _| Answer::Bytes(vec![1])).await;
+	let peers = [few.address.clone(), many.address.clone(), witness.address.clone()];
+	let asker = node(4, &peers, &chain).await;
+	for peer in [&few, &many, &witness] {
+		asker.connected_to(peer.peer_id()).await;
+	}
+	let asking = tokio::spawn({
+		let (network, keys) = (asker.network.clone(), vec![few.key(), many.key(), witness.key()]);
+		async move { network.fetch(hash, keys, LONG * 10).await }
+	});
+	eventually(|| witness.asked() > 3).await;
+	assert_eq!((few.asked(), many.asked()), (1, 1));
+	assert!(asker.network.banned_peers().is_empty());
+	asking.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -786,21 +1038,39 @@ async fn concurrent_fetches_of_one_artifact_share_a_transfer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn busy_holder_is_asked_again_more_slowly() {
+async fn busy_holder_is_not_given_up_and_is_asked_for_the_same_chunk_once_more() {
 	let chain = TestChain::open();
-	let bytes = artifact(200 * KIB, 1);
+	let bytes = artifact(500 * KIB, 1);
 	let hash = artifact_hash(&bytes);
-	let served = bytes.clone();
+	let offsets = Arc::new(Mutex::new(Vec::new()));
+	let (served, seen) = (bytes.clone(), offsets.clone());
+	let mut refused = false;
 	let holder = raw_peer(1, move |n, request| {
-		if n % 3 == 1 {
-			Answer::Bytes(vec![3])
-		} else {
-			Answer::Bytes(slice_of(&served, request))
+		if n == 0 {
+			return Answer::Bytes(slice_of(&served, request));
 		}
+		seen.lock().unwrap().push(offset_of(request));
+		// The first of the chunks that are asked for at once.
+		if !std::mem::replace(&mut refused, true) {
+			return Answer::Bytes(vec![3]);
+		}
+		Answer::Bytes(slice_of(&served, request))
 	})
 	.await;
-	let asker = start(small_chunks(2, from_ref(&holder.address)), 2, &chain).await.unwrap();
-	assert_eq!(fetch(&asker, hash, &[holder.key()]).await, from(1, Route::Preferred));
+	let mut config = small_chunks(2, from_ref(&holder.address));
+	config.limits.chunks_in_flight = 3;
+	let asker = start(config, 2, &chain).await.unwrap();
+	let fetched = asker.network.fetch(hash, vec![holder.key()], LONG).await.unwrap();
+	let Fetched::From { sources, problems } = fetched else { panic!("it was not there") };
+	// It was not given up for one refusal, and the chunk was asked for again.
+	assert_eq!(sources.iter().map(|source| source.peer).collect::<Vec<_>>(), [holder.peer_id()]);
+	assert!(problems.is_empty(), "{problems:?}");
+	let mut offsets = offsets.lock().unwrap().clone();
+	let again = offsets[0];
+	assert_eq!(offsets.iter().filter(|offset| **offset == again).count(), 2, "{offsets:?}");
+	offsets.sort_unstable();
+	offsets.dedup();
+	assert_eq!(offsets, (0..8).map(|i| i * 64 * 1024).collect::<Vec<_>>());
 	assert_eq!(asker.store.get(&hash).unwrap(), Some(bytes));
 }
 

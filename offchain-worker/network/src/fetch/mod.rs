@@ -2,14 +2,14 @@
 
 mod report;
 
-pub use report::{FetchError, Fetched, Problem, Route, Shortage, Source, SourceReport};
+pub use report::{FetchError, Fetched, MaxLen, Problem, Route, Shortage, Source, SourceReport};
 
 use crate::{
 	identity::peer_id_of_network_key,
 	node::{Command, Shared},
 	partial::{Claim, Partial},
 	protocol::{BlobRequest, BlobResponse, Refusal},
-	tree::{Bad, TakeError, Tree},
+	tree::{Bad, TakeError, Tree, BLOCK_LEN},
 };
 use cairn_artifacts::{Store, StoreError};
 use cairn_primitives::ArtifactHash;
@@ -19,7 +19,10 @@ use std::{
 	collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
 	fmt, io,
 	path::PathBuf,
-	sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+	sync::{
+		atomic::{AtomicU64, Ordering},
+		Arc, Mutex, MutexGuard, PoisonError, Weak,
+	},
 	time::Duration,
 };
 use tokio::{
@@ -77,6 +80,12 @@ struct Notes {
 	preferred: Mutex<Vec<[u8; 32]>>,
 	reports: Mutex<Vec<SourceReport>>,
 	given: Mutex<BTreeMap<PeerId, (Route, u64)>>,
+	/// The most that any of those who want it allows.
+	most: Mutex<MaxLen>,
+	/// Peers that broke the protocol: they are not asked for this artifact again.
+	unfit: Mutex<BTreeSet<PeerId>>,
+	/// Grows with every chunk that has come, or is found to be there.
+	progress: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,6 +100,27 @@ impl Notes {
 				preferred.push(key);
 			}
 		}
+	}
+
+	fn allow(&self, most: MaxLen) {
+		let mut allowed = lock(&self.most);
+		if most.bytes > allowed.bytes {
+			*allowed = most;
+		}
+	}
+
+	/// Whether an artifact of a proven length may be fetched.
+	fn check(&self, hash: ArtifactHash, len: u64) -> Result<(), FetchError> {
+		let MaxLen { bytes: max, reason } = lock(&self.most).clone();
+		if len > max {
+			return Err(FetchError::TooLarge { hash, len, max, reason });
+		}
+		Ok(())
+	}
+
+	fn progress(&self) {
+		// A sign of life, by which nothing else is ordered.
+		self.progress.fetch_add(1, Ordering::Relaxed);
 	}
 
 	fn report(&self, peer: Option<PeerId>, route: Route, problem: Problem) {
@@ -176,15 +206,18 @@ impl Fetcher {
 		&self.commands
 	}
 
-	/// Fetches an artifact, together with everybody else who wants it.
+	/// Fetches an artifact, together with everybody else who wants it. Without `most`, what this node takes is the most.
 	pub(crate) async fn fetch(
 		self: &Arc<Self>,
 		hash: ArtifactHash,
 		preferred: Vec<[u8; 32]>,
 		within: Duration,
+		most: Option<MaxLen>,
 	) -> Result<Fetched, FetchError> {
 		let counted = &self.shared.counted;
-		let result = self.fetch_uncounted(hash, preferred, within).await;
+		let any = MaxLen::of_node(self.shared.limits.max_artifact_len);
+		let most = most.filter(|most| most.bytes < any.bytes).unwrap_or(any);
+		let result = self.fetch_uncounted(hash, preferred, within, most).await;
 		match &result {
 			Ok(_) => counted.fetches_ok.add(1),
 			Err(error) => {
@@ -200,6 +233,7 @@ impl Fetcher {
 		hash: ArtifactHash,
 		preferred: Vec<[u8; 32]>,
 		within: Duration,
+		most: MaxLen,
 	) -> Result<Fetched, FetchError> {
 		if self.store.contains(&hash) {
 			return Ok(Fetched::AlreadyStored);
@@ -207,21 +241,14 @@ impl Fetcher {
 		if self.commands.is_closed() {
 			return Err(FetchError::Stopped { hash });
 		}
-		let flight = self.join(hash, preferred)?;
-		let mut result = flight.result.clone();
-		let outcome = match timeout(within, result.wait_for(Option::is_some)).await {
-			Ok(Ok(result)) => result.clone(),
-			// The task is gone without a word: the runtime is shutting down.
-			Ok(Err(_)) => Some(Err(FetchError::Stopped { hash })),
-			Err(_) => None,
-		};
-		outcome.unwrap_or_else(|| {
-			Err(FetchError::NotObtained {
-				hash,
-				waited: within,
-				sources: lock(&flight.notes.reports).clone(),
-			})
-		})
+		loop {
+			let flight = self.join(hash, preferred.clone(), most.clone())?;
+			match follow(&flight, hash, within).await {
+				// It was refused just before this call allowed more.
+				Err(FetchError::TooLarge { len, .. }) if len <= most.bytes => {},
+				result => return result,
+			}
+		}
 	}
 
 	/// The fetch of this artifact that is under way, or a new one.
@@ -229,6 +256,7 @@ impl Fetcher {
 		self: &Arc<Self>,
 		hash: ArtifactHash,
 		preferred: Vec<[u8; 32]>,
+		most: MaxLen,
 	) -> Result<Arc<Flight>, FetchError> {
 		let mut flights = lock(&self.flights);
 		let under_way = flights
@@ -238,6 +266,7 @@ impl Fetcher {
 			.filter(|flight| flight.result.borrow().is_none());
 		if let Some(flight) = under_way {
 			flight.notes.prefer(preferred);
+			flight.notes.allow(most);
 			return Ok(flight);
 		}
 		let limit = self.shared.limits.max_fetches;
@@ -249,6 +278,7 @@ impl Fetcher {
 		}
 		let notes = Arc::new(Notes::default());
 		notes.prefer(preferred);
+		notes.allow(most);
 		let (done, result) = watch::channel(None);
 		let task = {
 			let (fetcher, notes) = (self.clone(), notes.clone());
@@ -263,13 +293,14 @@ impl Fetcher {
 	}
 
 	/// Asks round after round until somebody gives the artifact. Whoever wants it decides how long.
-	async fn run(self: &Arc<Self>, hash: ArtifactHash, notes: &Notes) -> Result<Fetched, FetchError> {
+	async fn run(self: &Arc<Self>, hash: ArtifactHash, notes: &Arc<Notes>) -> Result<Fetched, FetchError> {
 		let limits = &self.shared.limits;
+		let mut kept = None;
 		let mut peers = self.shared.connected.subscribe();
 		let mut backoff = limits.backoff_min;
 		loop {
 			peers.mark_unchanged();
-			match self.round(hash, notes).await {
+			match self.round(hash, notes, &mut kept).await {
 				Ok(Some(fetched)) => return Ok(fetched),
 				Ok(None) => {},
 				Err(Failure::Local(error)) => return Err(error),
@@ -285,16 +316,27 @@ impl Fetcher {
 
 	/// Asks everybody once: first those whom the caller named, then providers, then whoever is connected. All are
 	/// connected to at once, so that one that is not there holds nobody up; a few at a time transfer, each other chunks.
-	async fn round(self: &Arc<Self>, hash: ArtifactHash, notes: &Notes) -> Result<Option<Fetched>, Failure> {
+	/// What there is of the artifact is `kept` for the next round: to find it on the disk again, all of it is hashed.
+	async fn round(
+		self: &Arc<Self>,
+		hash: ArtifactHash,
+		notes: &Arc<Notes>,
+		kept: &mut Option<Arc<Partial>>,
+	) -> Result<Option<Fetched>, Failure> {
 		// The caller of an earlier fetch, or a program beside this one, may have stored it meanwhile.
 		if self.store.contains(&hash) {
 			return Ok(Some(Fetched::AlreadyStored));
 		}
 		let transfer = Transfer::default();
-		if let Some(partial) = self.resume(hash).await? {
+		let here = match kept.take() {
+			Some(partial) => Some(partial),
+			None => self.resume(hash, notes).await?,
+		};
+		if let Some(partial) = here {
 			let _ = transfer.partial.set(partial);
 		}
-		let mut asked = BTreeSet::from([self.shared.local]);
+		let mut asked = lock(&notes.unfit).clone();
+		asked.insert(self.shared.local);
 		let mut connecting = FuturesUnordered::new();
 		let connect = |peer, route| async move { (peer, route, self.connect(peer).await) };
 		let mut pulling = FuturesUnordered::new();
@@ -340,7 +382,10 @@ impl Fetcher {
 						}
 						Route::Connected
 					},
-					Route::Connected => return Ok(None),
+					Route::Connected => {
+						*kept = transfer.partial.get().cloned();
+						return Ok(None);
+					},
 				};
 				head_start = Box::pin(sleep(HEAD_START));
 				continue;
@@ -375,12 +420,18 @@ impl Fetcher {
 		notes: &Notes,
 	) -> Result<(), Failure> {
 		let limits = &self.shared.limits;
-		let permit = || async { self.transfers.acquire().await.map_err(|_| Failure::Stopped) };
-		transfer.permit.get_or_try_init(permit).await?;
-		if transfer.partial.get().is_none() {
-			let (begun, bytes) = self.begin(hash, peer).await?;
-			notes.gave(peer, route, bytes);
-			let _ = transfer.partial.set(begun);
+		if transfer.permit.get().is_none() {
+			// Before this transfer takes its turn, so that a holder that says nothing takes nobody else's.
+			let (tree, tail) = self.prove_len(hash, peer, notes).await?;
+			let permit = || async { self.transfers.acquire().await.map_err(|_| Failure::Stopped) };
+			transfer.permit.get_or_try_init(permit).await?;
+			if transfer.partial.get().is_none() {
+				let begun = self.begin(hash, tree, tail).await?;
+				let range = tree.tail();
+				notes.progress();
+				notes.gave(peer, route, range.end - range.start);
+				let _ = transfer.partial.set(begun);
+			}
 		}
 		let partial = transfer.partial.get().expect("set above, or by another peer's pull; qed");
 		let patience = limits.chunk_timeout / IMPATIENCE;
@@ -390,6 +441,9 @@ impl Fetcher {
 		loop {
 			// Before the check, so that no change is missed.
 			let changed = partial.changed();
+			if partial.is_lost() {
+				return Err(self.local(hash, &partial.loss()));
+			}
 			while asked.len() < in_flight {
 				let Some(claim) = partial.claim(peer, patience) else { break };
 				asked.push(self.pull_chunk(hash, peer, claim));
@@ -405,6 +459,7 @@ impl Fetcher {
 			match asked.next().await.expect("it is not empty; qed") {
 				Ok(Some(bytes)) => {
 					busy = 0;
+					notes.progress();
 					notes.gave(peer, route, bytes);
 				},
 				// It serves many, perhaps this node's other fetches: ask for less, and more slowly.
@@ -418,6 +473,7 @@ impl Fetcher {
 					// A refusal can overtake what the peer has given already, and counted.
 					while let Some(answer) = asked.next().await {
 						if let Ok(Some(bytes)) = answer {
+							notes.progress();
 							notes.gave(peer, route, bytes);
 						}
 					}
@@ -439,7 +495,9 @@ impl Fetcher {
 		claim.touch();
 		let range = claim.range();
 		let len = range.end - range.start;
-		let request = BlobRequest { hash, offset: range.start, max_len: self.shared.limits.chunk_len };
+		// No more than there is: all that is asked for counts against what the peer gives at a time.
+		let max_len = u32::try_from(len.next_multiple_of(BLOCK_LEN)).unwrap_or(self.shared.limits.chunk_len);
+		let request = BlobRequest { hash, offset: range.start, max_len };
 		let (total, bytes) = match self.ask(peer, request).await? {
 			BlobResponse::Slice { total_len, bytes } => (total_len, bytes),
 			BlobResponse::Refused(Refusal::Busy) => return Ok(None),
@@ -463,65 +521,75 @@ impl Fetcher {
 		}
 	}
 
-	/// Learns the artifact's length from a peer, which has to prove it, and makes room for it. Returns how many bytes
-	/// of it came along.
-	async fn begin(
+	/// Learns the artifact's length from a peer, which has to prove it with the last block.
+	async fn prove_len(
 		self: &Arc<Self>,
 		hash: ArtifactHash,
 		peer: PeerId,
-	) -> Result<(Arc<Partial>, u64), Failure> {
-		let limits = &self.shared.limits;
+		notes: &Notes,
+	) -> Result<(Tree, Vec<u8>), Failure> {
 		let mut busy = 0;
 		let (len, bytes) = loop {
 			match self.ask(peer, BlobRequest { hash, offset: 0, max_len: 0 }).await? {
 				BlobResponse::Slice { total_len, bytes } => break (total_len, bytes),
 				BlobResponse::Refused(Refusal::Busy) if busy < BUSY => {
 					busy += 1;
-					sleep(limits.backoff_min).await;
+					sleep(self.shared.limits.backoff_min).await;
 				},
 				BlobResponse::Refused(refusal) => return Err(Problem::Refused(refusal).into()),
 			}
 		};
 		self.shared.counted.blob_in.add(bytes.len() as u64);
 		let tree = Tree::new(hash, len);
-		let tail = tree.tail();
-		if let Err(bad) = tree.check(&tail, &bytes) {
+		if let Err(bad) = tree.check(&tree.tail(), &bytes) {
 			return Err(self.wrong(hash, peer, bad).await);
 		}
-		let max = limits.max_artifact_len;
-		if len > max {
-			return Err(Failure::Local(FetchError::TooLarge { hash, len, max }));
-		}
+		notes.check(hash, len).map_err(Failure::Local)?;
+		Ok((tree, bytes))
+	}
+
+	/// Makes room for an artifact of a proven length, and begins with the slice that proved it.
+	async fn begin(
+		self: &Arc<Self>,
+		hash: ArtifactHash,
+		tree: Tree,
+		tail: Vec<u8>,
+	) -> Result<Arc<Partial>, Failure> {
 		let fetcher = self.clone();
-		let partial = self
-			.with_slot(hash, move |slot| {
-				if let Some(partial) = slot.upgrade() {
-					return Ok(partial);
-				}
-				let mut promised = lock(&fetcher.promised);
-				fetcher.room(hash, len + tree.outboard_len(), &mut promised)?;
-				let chunk_len = fetcher.shared.limits.chunk_len.into();
-				let made = Partial::create(&fetcher.partials, hash, tree, chunk_len, &bytes);
-				let partial = Arc::new(made.map_err(|error| fetcher.failed(hash, len, &error))?);
-				promised.push(Arc::downgrade(&partial));
-				*slot = Arc::downgrade(&partial);
-				Ok(partial)
-			})
-			.await?;
-		Ok((partial, tail.end - tail.start))
+		self.with_slot(hash, move |slot| {
+			if let Some(partial) = usable(slot) {
+				return Ok(partial);
+			}
+			let mut promised = lock(&fetcher.promised);
+			fetcher.room(hash, tree.len() + tree.outboard_len(), &mut promised)?;
+			let chunk_len = fetcher.shared.limits.chunk_len.into();
+			let made = Partial::create(&fetcher.partials, hash, tree, chunk_len, &tail);
+			let partial = Arc::new(made.map_err(|error| fetcher.failed(hash, tree.len(), &error))?);
+			promised.push(Arc::downgrade(&partial));
+			*slot = Arc::downgrade(&partial);
+			Ok(partial)
+		})
+		.await
 	}
 
 	/// What there is of the artifact from earlier attempts, if there is anything.
-	async fn resume(self: &Arc<Self>, hash: ArtifactHash) -> Result<Option<Arc<Partial>>, Failure> {
-		let fetcher = self.clone();
+	async fn resume(
+		self: &Arc<Self>,
+		hash: ArtifactHash,
+		notes: &Arc<Notes>,
+	) -> Result<Option<Arc<Partial>>, Failure> {
+		let (fetcher, notes) = (self.clone(), notes.clone());
 		self.with_slot(hash, move |slot| {
-			if let Some(partial) = slot.upgrade() {
+			if let Some(partial) = usable(slot) {
+				notes.check(hash, partial.len())?;
 				return Ok(Some(partial));
 			}
 			let chunk_len = fetcher.shared.limits.chunk_len.into();
-			let opened = Partial::open(&fetcher.partials, hash, chunk_len)
+			let progress = || notes.progress();
+			let opened = Partial::open(&fetcher.store, &fetcher.partials, hash, chunk_len, progress)
 				.map_err(|error| fetcher.failed(hash, 0, &error))?;
 			let Some(partial) = opened.map(Arc::new) else { return Ok(None) };
+			notes.check(hash, partial.len())?;
 			if !partial.is_complete() {
 				let mut promised = lock(&fetcher.promised);
 				fetcher.room(hash, partial.missing_bytes(), &mut promised)?;
@@ -589,15 +657,20 @@ impl Fetcher {
 			others = others.saturating_add(partial.missing_bytes());
 			true
 		});
-		let space =
-			self.store.space().map_err(|error| FetchError::Local { hash, message: error.to_string() })?;
+		// What the store takes is found by going through all of its files, and matters to a quota only.
+		let measured = match limits.disk_quota {
+			Some(quota) => self.store.space().map(|space| (space.free, Some((quota, space.used)))),
+			None => self.store.free().map(|free| (free, None)),
+		};
+		let (free, taken) =
+			measured.map_err(|error| FetchError::Local { hash, message: error.to_string() })?;
 		let wanted = need.saturating_add(others);
-		let shortage = match limits.disk_quota {
-			Some(quota) if space.used.saturating_add(wanted) > quota => {
-				Some(Shortage::Quota { quota, used: space.used, promised: others })
+		let shortage = match taken {
+			Some((quota, used)) if used.saturating_add(wanted) > quota => {
+				Some(Shortage::Quota { quota, used, promised: others })
 			},
-			_ if space.free < wanted.saturating_add(limits.disk_reserve) => {
-				Some(Shortage::Disk { free: space.free, reserve: limits.disk_reserve, promised: others })
+			_ if free < wanted.saturating_add(limits.disk_reserve) => {
+				Some(Shortage::Disk { free, reserve: limits.disk_reserve, promised: others })
 			},
 			_ => None,
 		};
@@ -611,7 +684,7 @@ impl Fetcher {
 			let message = format!("{}: {error}", self.partials.display());
 			return FetchError::Local { hash, message };
 		}
-		let free = self.store.space().ok().map(|space| space.free);
+		let free = self.store.free().ok();
 		let shortage = Shortage::Refused { message: error.to_string(), free };
 		FetchError::NoSpace { hash, folder: self.store.root().to_owned(), need, shortage }
 	}
@@ -626,7 +699,8 @@ impl Fetcher {
 		Failure::Local(FetchError::Local { hash, message: error.to_string() })
 	}
 
-	/// The peer sent what proves nothing. Wrong bytes have it banned; too few or too many only end the transfer.
+	/// The peer sent what proves nothing. Wrong bytes have it banned; after too few or too many it is not asked for this
+	/// artifact again.
 	async fn wrong(&self, hash: ArtifactHash, peer: PeerId, bad: Bad) -> Failure {
 		let problem = match bad {
 			Bad::Hash => Problem::WrongBytes,
@@ -686,6 +760,30 @@ impl Fetcher {
 	}
 }
 
+/// Waits for a fetch for as long as something of the artifact arrives within each `within`.
+async fn follow(flight: &Flight, hash: ArtifactHash, within: Duration) -> Result<Fetched, FetchError> {
+	let mut result = flight.result.clone();
+	let mut seen = flight.notes.progress.load(Ordering::Relaxed);
+	loop {
+		match timeout(within, result.wait_for(Option::is_some)).await {
+			Ok(Ok(result)) => return result.clone().unwrap_or(Err(FetchError::Stopped { hash })),
+			// The task is gone without a word: the runtime is shutting down.
+			Ok(Err(_)) => return Err(FetchError::Stopped { hash }),
+			Err(_) => {},
+		}
+		let progress = flight.notes.progress.load(Ordering::Relaxed);
+		if std::mem::replace(&mut seen, progress) == progress {
+			let sources = lock(&flight.notes.reports).clone();
+			return Err(FetchError::NotObtained { hash, waited: within, sources });
+		}
+	}
+}
+
+/// The transfer that somebody is at, unless what came of it is lost.
+fn usable(slot: &Weak<Partial>) -> Option<Arc<Partial>> {
+	slot.upgrade().filter(|partial| !partial.is_lost())
+}
+
 /// Whether the disk, a quota or a limit of the process is at its end.
 fn is_full(error: &io::Error) -> bool {
 	matches!(
@@ -708,6 +806,9 @@ fn note(
 				tracing::warn!(artifact = ?hash, %peer, %route, "wrong bytes; other holders are asked");
 			} else {
 				tracing::debug!(artifact = ?hash, %peer, %route, %problem, "no artifact from this source");
+			}
+			if matches!(problem, Problem::Protocol(_)) {
+				lock(&notes.unfit).insert(peer);
 			}
 			notes.report(Some(peer), route, problem);
 			Ok(())

@@ -102,21 +102,38 @@ impl fmt::Display for Sources<'_> {
 	}
 }
 
+/// The most bytes that an artifact may have to be fetched.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct MaxLen {
+	/// Bytes.
+	pub bytes: u64,
+	/// Why no more, and what is to be done about one that is larger: a part of [`FetchError::TooLarge`].
+	pub reason: String,
+}
+
+impl MaxLen {
+	/// What a node takes, whatever it is.
+	pub(crate) fn of_node(bytes: u64) -> Self {
+		let reason = "this node takes nothing larger; raise its limit `max_artifact_len`, or have the artifact made smaller";
+		Self { bytes, reason: reason.into() }
+	}
+}
+
 /// Why an artifact was not fetched.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FetchError {
-	/// Nobody gave it in time.
+	/// Nobody gave it, or any more of it, in time.
 	#[error("artifact {hash:?} was not obtained within {} s: {}", waited.as_secs(), Sources(sources))]
 	NotObtained {
 		/// The artifact.
 		hash: ArtifactHash,
-		/// How long it was tried.
+		/// How long nothing came.
 		waited: Duration,
 		/// Who was asked, and what went wrong.
 		sources: Vec<SourceReport>,
 	},
-	/// It is larger than this node takes.
-	#[error("artifact {hash:?} has {len} bytes, more than the limit `max_artifact_len` of {max}; it is not fetched")]
+	/// It is larger than it may be. Whoever asks again gets the same answer.
+	#[error("artifact {hash:?} is not fetched: it has {len} bytes, and the most is {max}: {reason}")]
 	TooLarge {
 		/// The artifact.
 		hash: ArtifactHash,
@@ -124,9 +141,11 @@ pub enum FetchError {
 		len: u64,
 		/// The limit, bytes.
 		max: u64,
+		/// Why no more, and what is to be done.
+		reason: String,
 	},
 	/// There is no room for it.
-	#[error("artifact {hash:?} needs {need} more bytes in {}, {shortage}; then fetch it again: what has arrived is kept", folder.display())]
+	#[error("artifact {hash:?} needs {need} more bytes in {}, {shortage}; then fetch it again: it goes on from what is on the disk", folder.display())]
 	NoSpace {
 		/// The artifact.
 		hash: ArtifactHash,
@@ -139,8 +158,8 @@ pub enum FetchError {
 	},
 	/// This machine could not keep it.
 	#[error(
-		"artifact {hash:?} was found but could not be stored: {message}; check the disk, then fetch it again: what has \
-		 arrived is kept"
+		"artifact {hash:?} was found but could not be stored: {message}; check the disk, then fetch it again: it goes on \
+		 from what the disk has kept"
 	)]
 	Local {
 		/// The artifact.

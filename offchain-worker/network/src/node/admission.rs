@@ -40,7 +40,16 @@ impl Node {
 
 	pub(super) fn on_disconnected(&mut self, peer: PeerId, cause: Option<String>) {
 		let Some(gone) = self.peers.remove(&peer) else { return };
-		self.serving.retain(|_, server| *server != peer);
+		self.serving.retain(|_, serving| {
+			serving.over |= serving.peer == peer;
+			serving.working || !serving.over
+		});
+		// Nobody need be asked about it. A question that has been put is answered by itself.
+		let waiting = self.to_check.len();
+		self.to_check.retain(|waiting| *waiting != peer);
+		if self.to_check.len() < waiting {
+			self.checking.remove(&peer);
+		}
 		if gone.admitted {
 			tracing::debug!(%peer, cause = cause.as_deref().unwrap_or("closed"), "disconnected");
 			self.shared.connected.send_if_modified(|connected| connected.remove(&peer));

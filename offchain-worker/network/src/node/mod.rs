@@ -15,6 +15,7 @@ use crate::{
 	records::ProviderRecords,
 	serve::Shelf,
 };
+use cairn_artifacts::Store;
 use cairn_primitives::{ArtifactHash, H256};
 use discovery::record_key;
 use futures::StreamExt;
@@ -39,7 +40,6 @@ use libp2p::{
 };
 use std::{
 	collections::{BTreeSet, HashMap, HashSet, VecDeque},
-	path::PathBuf,
 	sync::{
 		atomic::{AtomicUsize, Ordering},
 		Arc, RwLock,
@@ -156,14 +156,24 @@ struct Peer {
 	requests: Vec<(InboundRequestId, BlobRequest, ResponseChannel<BlobResponse>)>,
 	/// Provider records that do.
 	records: Vec<kad::ProviderRecord>,
-	/// Chunks that are being read or sent.
-	serving: usize,
 	/// To be disconnected as soon as its refusals are sent, or at the next tick but one.
 	leaving: Option<Instant>,
 }
 
+/// A request that was accepted. It counts until its task and its answer are both over, so that nobody has more served by
+/// coming back.
+struct Serving {
+	peer: PeerId,
+	guest: bool,
+	/// A task waits for the rate's sake, or reads.
+	working: bool,
+	/// The answer is sent, or nobody waits for it any more.
+	over: bool,
+}
+
 /// A chunk that was read and is to be sent, and what was entered for it in the peer's meter.
 struct Served {
+	request_id: InboundRequestId,
 	peer: PeerId,
 	guest: bool,
 	entered: u64,
@@ -176,7 +186,7 @@ pub(crate) struct Node {
 	shared: Arc<Shared>,
 	policy: Arc<dyn AccessPolicy>,
 	shelf: Arc<Shelf>,
-	partials: PathBuf,
+	store: Store,
 	commands: mpsc::Receiver<Command>,
 	/// What this node says of its chain in identify, and what others must say.
 	chain: String,
@@ -203,8 +213,8 @@ pub(crate) struct Node {
 	announce_all_at: Instant,
 	records: ProviderRecords,
 
-	/// Requests that were accepted and not answered to the end yet.
-	serving: HashMap<InboundRequestId, PeerId>,
+	/// Requests that were accepted and are not over yet.
+	serving: HashMap<InboundRequestId, Serving>,
 	served: (mpsc::Sender<Served>, mpsc::Receiver<Served>),
 	meters: Meters,
 	/// One meter for all guests, under this node's own name.
@@ -220,7 +230,7 @@ pub(crate) struct Parts {
 	pub(crate) shared: Arc<Shared>,
 	pub(crate) policy: Arc<dyn AccessPolicy>,
 	pub(crate) shelf: Arc<Shelf>,
-	pub(crate) partials: PathBuf,
+	pub(crate) store: Store,
 	pub(crate) commands: mpsc::Receiver<Command>,
 	pub(crate) bootnodes: Bootnodes,
 }
@@ -282,8 +292,7 @@ fn behaviour(keypair: &identity::Keypair, genesis: &H256, shared: &Shared) -> Be
 
 impl Node {
 	pub(crate) fn new(parts: Parts) -> Self {
-		let Parts { keypair, transport, genesis, shared, policy, shelf, partials, commands, bootnodes } =
-			parts;
+		let Parts { keypair, transport, genesis, shared, policy, shelf, store, commands, bootnodes } = parts;
 		let limits = &shared.limits;
 		let swarm = Swarm::new(
 			transport,
@@ -301,7 +310,7 @@ impl Node {
 			swarm,
 			policy,
 			shelf,
-			partials,
+			store,
 			commands,
 			chain: protocol::identify_version(&genesis),
 			kademlia: protocol::kademlia_protocol(&genesis),
@@ -406,7 +415,9 @@ impl Node {
 					},
 					SwarmEvent::Behaviour(BehaviourEvent::Blobs(request_response::Event::Message {
 						message: request_response::Message::Request { channel, .. }, ..
-					})) => self.send_response(channel, BlobResponse::Refused(Refusal::Busy)),
+					})) => {
+						self.send_response(channel, BlobResponse::Refused(Refusal::Busy));
+					},
 					event => self.on_swarm_event(event),
 				},
 				Some(served) = self.served.1.recv() => self.send_served(served),
@@ -589,7 +600,10 @@ impl Node {
 		let mut stale = Vec::new();
 		let mut left = Vec::new();
 		for (id, peer) in &self.peers {
-			let idle = |since| peer.serving == 0 && now.saturating_duration_since(since) >= GUEST_PATIENCE;
+			let idle = |since| {
+				now.saturating_duration_since(since) >= GUEST_PATIENCE
+					&& !self.serving.values().any(|serving| serving.peer == *id)
+			};
 			if peer.guest.map_or(peer.leaving.is_some_and(|at| now >= at) && !peer.admitted, idle) {
 				left.push(*id);
 			} else if matches!(
@@ -635,12 +649,8 @@ impl Node {
 
 		if now >= self.sweep_at {
 			self.sweep_at = now + SWEEP;
-			let (folder, max_age) = (self.partials.clone(), self.shared.limits.partial_max_age);
-			tokio::task::spawn_blocking(move || {
-				if let Err(error) = crate::partial::sweep(&folder, max_age) {
-					tracing::warn!(folder = %folder.display(), %error, "old unfinished transfers could not be removed");
-				}
-			});
+			let (store, max_age) = (self.store.clone(), self.shared.limits.partial_max_age);
+			tokio::task::spawn_blocking(move || crate::partial::sweep(&store, max_age));
 		}
 	}
 }

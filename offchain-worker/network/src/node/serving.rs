@@ -1,6 +1,6 @@
 //! Requests for chunks, those of peers and this node's own, and their answers.
 
-use super::{Node, Served, HELD};
+use super::{Node, Served, Serving, HELD};
 use crate::{
 	fetch::Problem,
 	meter::Allowance,
@@ -80,14 +80,15 @@ impl Node {
 		channel: ResponseChannel<BlobResponse>,
 	) {
 		let limits = &self.shared.limits;
-		let to_guests: usize = self.peers.values().filter(|p| p.guest.is_some()).map(|p| p.serving).sum();
+		let to_guests = self.serving.values().filter(|serving| serving.guest).count();
+		let to_peer = self.serving.values().filter(|serving| serving.peer == id).count();
 		let local = self.shared.local;
 		let Some(peer) = self.peers.get_mut(&id) else { return };
 		let guest = peer.guest.is_some();
 		if guest {
 			peer.guest = Some(Instant::now());
 		}
-		if peer.serving >= limits.serving_per_peer
+		if to_peer >= limits.serving_per_peer
 			|| self.serving.len() >= limits.serving_total
 			|| guest && to_guests >= limits.serving_guests
 		{
@@ -97,10 +98,8 @@ impl Node {
 		let entered = u64::from(request.max_len.clamp(protocol::BLOCK, protocol::MAX_CHUNK));
 		let (meters, name) = if guest { (&mut self.guest_meters, local) } else { (&mut self.meters, id) };
 		let pause = match meters.take(name, entered, Instant::now()) {
-			// A pause that its patience would not outlast is no better than an answer.
-			Allowance::After(pause) if pause <= limits.chunk_timeout / 2 => pause,
-			Allowance::After(_) => {
-				meters.give_back(&name, entered);
+			Allowance::After(pause) => pause,
+			Allowance::Busy => {
 				self.refuse(id, request_id, channel, Refusal::Busy);
 				return;
 			},
@@ -109,8 +108,7 @@ impl Node {
 				return;
 			},
 		};
-		peer.serving += 1;
-		self.serving.insert(request_id, id);
+		self.serving.insert(request_id, Serving { peer: id, guest, working: true, over: false });
 		let (shelf, served) = (self.shelf.clone(), self.served.0.clone());
 		tokio::spawn(async move {
 			if !pause.is_zero() {
@@ -118,20 +116,33 @@ impl Node {
 			}
 			let response = shelf.answer(request).await;
 			// Fails only when the node has stopped.
-			let _ = served.send(Served { peer: id, guest, entered, channel, response }).await;
+			let _ = served.send(Served { request_id, peer: id, guest, entered, channel, response }).await;
 		});
 	}
 
 	pub(super) fn send_served(&mut self, served: Served) {
-		let Served { peer, guest, entered, channel, response } = served;
+		let Served { request_id, peer, guest, entered, channel, response } = served;
 		let given = match &response {
 			BlobResponse::Slice { bytes, .. } => bytes.len() as u64,
 			BlobResponse::Refused(_) => 0,
 		};
 		let (meters, name) =
 			if guest { (&mut self.guest_meters, self.shared.local) } else { (&mut self.meters, peer) };
-		meters.give_back(&name, entered.saturating_sub(given));
-		self.send_response(channel, response);
+		meters.give_back(&name, entered.saturating_sub(given), Instant::now());
+		let sent = self.send_response(channel, response);
+		self.note_serving(request_id, |serving| {
+			serving.working = false;
+			serving.over |= !sent;
+		});
+	}
+
+	/// Enters what has become of an accepted request.
+	fn note_serving(&mut self, request_id: InboundRequestId, change: impl FnOnce(&mut Serving)) {
+		let Some(serving) = self.serving.get_mut(&request_id) else { return };
+		change(serving);
+		if serving.over && !serving.working {
+			self.serving.remove(&request_id);
+		}
 	}
 
 	pub(super) fn refuse(
@@ -145,7 +156,12 @@ impl Node {
 		self.send_response(channel, BlobResponse::Refused(refusal));
 	}
 
-	pub(super) fn send_response(&mut self, channel: ResponseChannel<BlobResponse>, response: BlobResponse) {
+	/// `false` when nobody waits for it any more.
+	pub(super) fn send_response(
+		&mut self,
+		channel: ResponseChannel<BlobResponse>,
+		response: BlobResponse,
+	) -> bool {
 		let counted = &self.shared.counted;
 		match &response {
 			BlobResponse::Slice { bytes, .. } => {
@@ -155,15 +171,12 @@ impl Node {
 			BlobResponse::Refused(_) => counted.requests_refused.add(1),
 		}
 		// An asker that has gone meanwhile has been reported by an event of its own.
-		let _ = self.swarm.behaviour_mut().blobs.send_response(channel, response);
+		self.swarm.behaviour_mut().blobs.send_response(channel, response).is_ok()
 	}
 
 	fn request_ended(&mut self, id: PeerId, request_id: InboundRequestId) {
-		let served = self.serving.remove(&request_id).is_some();
+		self.note_serving(request_id, |serving| serving.over = true);
 		let Some(peer) = self.peers.get_mut(&id) else { return };
-		if served {
-			peer.serving = peer.serving.saturating_sub(1);
-		}
 		peer.requests.retain(|(held, ..)| *held != request_id);
 		if peer.leaving.is_some() && !peer.admitted && peer.guest.is_none() {
 			self.part(id);
