@@ -116,7 +116,8 @@ pub async fn measure(
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Delivered {
 	nonce: H256,
-	block: u32,
+	/// Block of the request: the verdict on it comes later, and older evidence is not about it.
+	requested: u32,
 }
 
 /// A device that lets itself be measured.
@@ -141,10 +142,10 @@ impl Prover<'_> {
 	/// When the chain refuses or nothing was measured.
 	pub async fn deliver(&self, seconds: Duration) -> Result<Delivered, AttestError> {
 		let open = self.ledger.open_challenge(self.device).await?;
-		if let Some(Challenge { nonce: Some(nonce), measurement: Some(_), .. }) = open {
+		if let Some(Challenge { nonce: Some(nonce), measurement: Some(_), requested, .. }) = open {
 			let text = format!("device {}: the measurement is delivered already", self.device);
 			self.output.event("attest.delivered", json!({ "nonce": nonce }), text);
-			return Ok(Delivered { nonce, block: 0 });
+			return Ok(Delivered { nonce, requested });
 		}
 		let (requested, hash) = match open {
 			Some(Challenge { requested, .. }) => {
@@ -170,8 +171,8 @@ impl Prover<'_> {
 		self.output.event("attest.measured", json!({ "speed": speed, "measurement": measurement }), text);
 		let call = Call::SubmitMeasurement { nonce, measurement };
 		let key = format!("{}/submit", self.key);
-		let landed = send(|| self.ledger.submit(&key, &call)).await?;
-		Ok(Delivered { nonce, block: landed.block })
+		send(|| self.ledger.submit(&key, &call)).await?;
+		Ok(Delivered { nonce, requested })
 	}
 
 	/// Waits for the attesters. The evidence that they gave.
@@ -186,7 +187,7 @@ impl Prover<'_> {
 			let open = self.ledger.open_challenge(self.device).await?;
 			if open.is_none_or(|open| open.nonce != Some(delivered.nonce)) {
 				let evidence = self.ledger.device(self.device).await?.and_then(|d| d.evidence);
-				let new = evidence.filter(|e| e.valid && e.at >= delivered.block);
+				let new = evidence.filter(|e| e.valid && e.at > delivered.requested);
 				return new.ok_or(AttestError::Refused(self.device));
 			}
 			finalised.changed().await.map_err(|_| AttestError::NodeGone)?;

@@ -164,9 +164,11 @@ impl BasePath {
 			.map_err(BaseError::io("cannot open the lock file", &path))?;
 		match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
 			Ok(mut lock) => {
-				// Only for the message that a second process shows; the lock is the kernel's.
+				// Only for the message that a second process shows; the lock is the kernel's, also on a full disk.
 				let note = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
-				note.map_err(BaseError::io("cannot write the lock file", &path))?;
+				if let Err(e) = note {
+					tracing::warn!("cannot note the process in {}: {e}", path.display());
+				}
 				Ok(Lock(lock))
 			},
 			Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
@@ -270,6 +272,17 @@ mod tests {
 		assert!(message.contains("--base-path"), "{message}");
 		drop(lock);
 		assert!(base.lock().is_ok());
+	}
+
+	#[test]
+	#[cfg(target_os = "linux")]
+	fn lock_is_taken_on_a_full_disk() {
+		let (_dir, base) = base();
+		std::os::unix::fs::symlink("/dev/full", base.path().join("lock")).unwrap();
+		let lock = base.lock().unwrap();
+		assert!(base.is_locked().unwrap());
+		drop(lock);
+		assert!(!base.is_locked().unwrap());
 	}
 
 	#[test]

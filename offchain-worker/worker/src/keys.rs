@@ -50,8 +50,20 @@ pub enum KeyError {
 	)]
 	Suri(String),
 	/// The network key file is not 32 bytes of hexadecimal.
-	#[error("{path} does not hold 32 bytes of hexadecimal: restore it from your backup, or make new keys with `cairn-worker keys generate --force` and register again", path = .0.display())]
+	#[error("{path} does not hold 32 bytes of hexadecimal: {}", new_network_key(.0), path = .0.display())]
 	DamagedNetworkKey(PathBuf),
+	/// There is an account without a network key.
+	#[error("{path} is missing: {}", new_network_key(.0), path = .0.display())]
+	NoNetworkKey(PathBuf),
+}
+
+/// How the account gets another network key.
+fn new_network_key(path: &Path) -> String {
+	format!(
+		"restore it from your backup, or make another for the same account with `cairn-worker keys generate --force \
+		 --suri {}`, then run `cairn-worker register`, which binds it",
+		path.with_file_name(ACCOUNT_FILE).display()
+	)
 }
 
 /// The worker's keys.
@@ -97,11 +109,11 @@ impl Keys {
 	/// Makes keys and keeps them. The account is new, or the one of `suri`; the network key is always new.
 	///
 	/// # Errors
-	/// [`KeyError::Exists`] when there are keys and `force` is not set; nothing is changed then.
+	/// [`KeyError::Exists`] when there is an account and `force` is not set; nothing is changed then.
 	pub fn generate(base: &BasePath, suri: Option<&str>, force: bool) -> Result<Self, KeyError> {
 		let folder = base.keys();
 		let (account_path, network_path) = (folder.join(ACCOUNT_FILE), folder.join(NETWORK_FILE));
-		if !force && (account_path.exists() || network_path.exists()) {
+		if !force && account_path.exists() {
 			return Err(KeyError::Exists(folder));
 		}
 		let secret = match suri {
@@ -125,8 +137,9 @@ impl Keys {
 			.mode(0o700)
 			.create(&folder)
 			.map_err(BaseError::io("cannot make the key folder", &folder))?;
-		write_atomically(&account_path, secret.as_bytes(), 0o600)?;
+		// The account last: if this ends in between, there is none yet, and keys can be made again.
 		write_atomically(&network_path, hex::encode(network.secret()).as_bytes(), 0o600)?;
+		write_atomically(&account_path, secret.as_bytes(), 0o600)?;
 		Ok(Self { account, network })
 	}
 
@@ -138,7 +151,10 @@ impl Keys {
 		let folder = base.keys();
 		let account = parse_suri(read_secret(&folder, ACCOUNT_FILE)?.trim())?;
 		let path = folder.join(NETWORK_FILE);
-		let text = read_secret(&folder, NETWORK_FILE)?;
+		let text = read_secret(&folder, NETWORK_FILE).map_err(|e| match e {
+			KeyError::Missing(_) => KeyError::NoNetworkKey(path.clone()),
+			other => other,
+		})?;
 		let mut bytes = [0u8; 32];
 		hex::decode_to_slice(text.trim(), &mut bytes)
 			.map_err(|_| KeyError::DamagedNetworkKey(path.clone()))?;
@@ -279,6 +295,31 @@ mod tests {
 		Keys::generate(&base, None, false).unwrap();
 		fs::write(base.keys().join(NETWORK_FILE), "abcd").unwrap();
 		assert!(matches!(Keys::load(&base), Err(KeyError::DamagedNetworkKey(_))));
+	}
+
+	#[test]
+	fn keys_are_made_again_after_a_crash_between_the_two() {
+		let (_dir, base) = base();
+		Keys::generate(&base, None, false).unwrap();
+		fs::remove_file(base.keys().join(ACCOUNT_FILE)).unwrap();
+		assert!(matches!(Keys::load(&base), Err(KeyError::Missing(_))));
+		let made = Keys::generate(&base, None, false).unwrap();
+		assert_eq!(Keys::load(&base).unwrap().peer_id(), made.peer_id());
+	}
+
+	#[test]
+	fn lost_network_key_is_replaced_for_the_same_account_as_the_message_says() {
+		let (_dir, base) = base();
+		let first = Keys::generate(&base, None, false).unwrap();
+		fs::remove_file(base.keys().join(NETWORK_FILE)).unwrap();
+		let message = Keys::load(&base).unwrap_err().to_string();
+		let account = base.keys().join(ACCOUNT_FILE).display().to_string();
+		let remedy = format!("--force --suri {account}");
+		assert!(message.contains(&remedy) && message.contains("cairn-worker register"), "{message}");
+		let second = Keys::generate(&base, Some(&account), true).unwrap();
+		assert_eq!(second.account_id(), first.account_id());
+		assert_ne!(second.peer_id(), first.peer_id());
+		assert_eq!(Keys::load(&base).unwrap().peer_id(), second.peer_id());
 	}
 
 	#[test]

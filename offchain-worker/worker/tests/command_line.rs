@@ -263,6 +263,22 @@ fn status_without_a_node_and_without_a_daemon_says_so_and_shows_what_is_known() 
 }
 
 #[test]
+fn word_that_a_killed_daemon_left_is_not_taken_for_the_running_ones() {
+	let base = Base::new();
+	base.ok(&["keys", "generate"]);
+	let report = base.path().join("status.json");
+	std::fs::write(&report, "{\"process\":77,\"finalised\":5}").unwrap();
+	let (_listener, node) = silent_node();
+	let shown = base.ok(&["--node", &node, "status"]);
+	assert!(shown.contains("process 77 ended without a word"), "{shown}");
+	let mut child = daemon(&base, &node);
+	let shown = base.ok(&["--node", &node, "status"]);
+	assert!(shown.contains("runs, and has not reached a node yet"), "{shown}");
+	kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+	assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn data_that_cannot_be_read_are_said_before_anything_else() {
 	let base = Base::new();
 	base.ok(&["keys", "generate"]);

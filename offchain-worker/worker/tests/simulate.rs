@@ -125,4 +125,14 @@ fn interrupted_simulation_keeps_what_is_done() {
 	let complete = runs.iter().filter(|run| run["end"] != "interrupted").count();
 	assert!(complete >= 2 && complete + 1 >= runs.len());
 	assert!(runs.iter().all(|run| !run["rounds"].as_array().unwrap().is_empty()));
+	// The summary is one of complete runs, and says how many were not.
+	let summary = fs::read_to_string(place.path("out/summary.csv")).unwrap();
+	let count = |column: usize| -> usize {
+		summary
+			.lines()
+			.skip(1)
+			.map(|line| line.split(',').nth(column).unwrap().parse::<usize>().unwrap())
+			.sum()
+	};
+	assert_eq!((count(2), count(7)), (complete, runs.len() - complete), "{summary}");
 }

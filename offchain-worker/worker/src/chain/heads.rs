@@ -5,7 +5,10 @@ use cairn_primitives::H256;
 use futures::stream::{BoxStream, StreamExt};
 use serde::Deserialize;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::{
+	sync::watch,
+	time::{interval, Instant, MissedTickBehavior},
+};
 
 /// A block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,8 +44,8 @@ pub struct Heads {
 	pub best: watch::Receiver<u32>,
 }
 
-/// Without a new finalised block for this long, another node is tried.
-const STALLED: Duration = Duration::from_secs(60);
+/// How often the node in use is looked at in the time that it may bring nothing new.
+const LOOKS: u32 = 6;
 
 impl Heads {
 	/// Starts following. The tasks end when all receivers are dropped, or when no node answers for as long as the
@@ -126,28 +129,49 @@ impl Following {
 async fn follow_finalised(chain: Chain, heads: watch::Sender<Head>) {
 	let mut headers =
 		Following::new(chain.clone(), "chain_subscribeFinalizedHeads", "chain_unsubscribeFinalizedHeads");
+	let stalled = chain.rpc().stalled();
+	// Since when the node in use has brought nothing new, and when one was last left for that.
+	let (mut since, mut left) = (Instant::now(), None::<Instant>);
+	let mut looks = interval((stalled / LOOKS).max(Duration::from_millis(1)));
+	looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
 	loop {
-		let next = tokio::select! {
-			next = tokio::time::timeout(STALLED, headers.next()) => next,
-			() = heads.closed() => return,
-		};
-		let last = heads.borrow().number;
-		match next {
-			// A node that lags behind is no reason to go back.
-			Ok(Some(number)) if number <= last => {},
-			Ok(Some(number)) => match chain.block_hash(number).await {
-				Ok(Some(hash)) => drop(heads.send_replace(Head { number, hash })),
-				// The node restarted meanwhile and has not got there yet.
-				Ok(None) => {},
-				Err(e) => tracing::warn!("cannot follow finalised blocks: {e}"),
+		tokio::select! {
+			next = headers.next() => {
+				let Some(number) = next else { return };
+				let last = heads.borrow().number;
+				// A node that lags behind is no reason to go back, and what it says is no sign that it gets on.
+				if number <= last {
+					continue;
+				}
+				match chain.block_hash(number).await {
+					Ok(Some(hash)) => {
+						heads.send_replace(Head { number, hash });
+						since = Instant::now();
+					},
+					// The node restarted meanwhile and has not got there yet.
+					Ok(None) => {},
+					Err(e) => tracing::warn!("cannot follow finalised blocks: {e}"),
+				}
 			},
-			Ok(None) => return,
-			Err(_) => {
-				let seconds = STALLED.as_secs();
-				tracing::warn!("no new finalised block for {seconds} s after block {last}");
+			_ = looks.tick() => {
+				let asked = Instant::now();
+				let syncing = chain.rpc().has_others() && chain.is_syncing().await.unwrap_or(false);
+				// While no node answered, none was slow.
+				since += asked.elapsed();
+				let last = heads.borrow().number;
+				if since.elapsed() >= stalled {
+					tracing::warn!("no new finalised block for {} s after block {last}", stalled.as_secs());
+				} else if syncing && left.is_none_or(|at| at.elapsed() >= stalled) {
+					tracing::warn!("the node is still catching up after block {last}: going to the next");
+				} else {
+					continue;
+				}
 				chain.rpc().rotate().await;
 				headers.again();
+				since = Instant::now();
+				left = Some(since);
 			},
+			() = heads.closed() => return,
 		}
 	}
 }

@@ -46,6 +46,11 @@ pub(crate) trait Node: Send + Sync {
 	async fn outcome(&self, block: Head, index: u32) -> Result<Outcome, ChainError>;
 }
 
+/// The pause before a block is asked for again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// After how many such pauses it is said, each time.
+const SAID_EVERY: u32 = 60;
+
 /// Whichever node answers.
 pub(crate) struct LiveNode {
 	chain: Chain,
@@ -116,16 +121,26 @@ impl Node for LiveNode {
 
 	async fn find(&self, extrinsic: &[u8], number: u32) -> Result<Option<(Head, u32)>, ChainError> {
 		let bytes = units::hex(extrinsic);
-		// Below the finalised head every node that has the block has the same one; one that lags has none yet.
-		let hash = loop {
-			match self.chain.block_hash(number).await? {
-				Some(hash) => break hash,
-				None => sleep(Duration::from_millis(500)).await,
+		// Below the finalised head every node that has the block has the same one. One that lags has none yet; another node
+		// may answer each request.
+		let mut tries = 0u32;
+		loop {
+			if let Some(hash) = self.chain.block_hash(number).await? {
+				let body: Option<SignedBlock> = self.chain.rpc().request("chain_getBlock", [hash]).await?;
+				if let Some(SignedBlock { block }) = body {
+					let position = block.extrinsics.iter().position(|x| *x == bytes);
+					return Ok(position.map(|index| (Head { number, hash }, index as u32)));
+				}
 			}
-		};
-		let body: Option<SignedBlock> = self.chain.rpc().request("chain_getBlock", [hash]).await?;
-		let position = body.and_then(|b| b.block.extrinsics.iter().position(|x| *x == bytes));
-		Ok(position.map(|index| (Head { number, hash }, index as u32)))
+			tries = tries.wrapping_add(1);
+			if tries % SAID_EVERY == 0 {
+				tracing::warn!(
+					"no node gives out block {number}, which is finalised: they lag, or keep no bodies of old blocks; name one with \
+					 --node that does (--blocks-pruning archive-canonical)"
+				);
+			}
+			sleep(PAUSE).await;
+		}
 	}
 
 	async fn outcome(&self, block: Head, index: u32) -> Result<Outcome, ChainError> {

@@ -18,8 +18,12 @@ use std::{
 };
 use subxt::rpcs;
 use tokio::{
-	sync::Mutex,
+	sync::{watch, Mutex},
 	time::{sleep, Instant},
+};
+use tracing_subscriber::fmt::{
+	format::Writer,
+	time::{FormatTime, SystemTime},
 };
 
 /// How patient the worker is with its nodes. The defaults suit a daemon.
@@ -37,6 +41,8 @@ pub struct RpcSettings {
 	pub patience: Option<Duration>,
 	/// How often to say that no node answers.
 	pub remind: Duration,
+	/// How long a node may bring no new finalised block before another is tried.
+	pub stalled: Duration,
 	/// Refuse nodes of any other chain.
 	pub genesis: Option<H256>,
 }
@@ -50,6 +56,7 @@ impl Default for RpcSettings {
 			backoff_max: Duration::from_secs(15),
 			patience: None,
 			remind: Duration::from_secs(30),
+			stalled: Duration::from_secs(60),
 			genesis: None,
 		}
 	}
@@ -130,6 +137,8 @@ struct Inner {
 	urls: Vec<String>,
 	settings: StdMutex<RpcSettings>,
 	current: Mutex<Slot>,
+	/// Changes whenever a connection is given up: what hangs on it lets go of it then.
+	given_up: watch::Sender<()>,
 	/// What to say when no node answers for a while, and when one answers again.
 	notice: Box<dyn Fn(Notice) + Send + Sync>,
 }
@@ -146,7 +155,7 @@ struct Slot {
 pub enum Notice {
 	/// No node has answered since `since`; it is still trying.
 	Waiting {
-		/// How long, so far.
+		/// How long, so far; zero when it begins.
 		since: Duration,
 		/// Per URL, what happened.
 		reasons: String,
@@ -182,8 +191,9 @@ impl RpcPool {
 		settings: RpcSettings,
 		notice: impl Fn(Notice) + Send + Sync + 'static,
 	) -> Self {
-		let current = Mutex::new(Slot::default());
-		Self(Arc::new(Inner { urls, settings: StdMutex::new(settings), current, notice: Box::new(notice) }))
+		let (current, given_up) = (Mutex::new(Slot::default()), watch::Sender::new(()));
+		let (settings, notice) = (StdMutex::new(settings), Box::new(notice));
+		Self(Arc::new(Inner { urls, settings, current, given_up, notice }))
 	}
 
 	/// From now on nodes of any other chain are refused.
@@ -205,6 +215,16 @@ impl RpcPool {
 		self.settings().backoff_max
 	}
 
+	/// How long a node may bring no new finalised block.
+	pub(crate) fn stalled(&self) -> Duration {
+		self.settings().stalled
+	}
+
+	/// Whether there is another node to go to.
+	pub(crate) fn has_others(&self) -> bool {
+		self.0.urls.len() > 1
+	}
+
 	/// The genesis hash of the connected chain.
 	///
 	/// # Errors
@@ -218,10 +238,11 @@ impl RpcPool {
 		self.0.current.lock().await.connection.as_ref().map(|c| c.url.clone())
 	}
 
-	/// Leaves the current node for the next, for one that answers but does not get on.
+	/// Leaves the current node for the next, for one that answers but does not get on. Subscriptions leave it, too.
 	pub async fn rotate(&self) {
-		if self.0.urls.len() > 1 {
+		if self.has_others() {
 			self.0.current.lock().await.connection = None;
+			self.0.given_up.send_replace(());
 		}
 	}
 
@@ -291,17 +312,27 @@ impl RpcPool {
 	) -> BoxStream<'static, Result<T, RpcError>> {
 		struct State<T> {
 			pool: RpcPool,
+			given_up: watch::Receiver<()>,
 			live: Option<(Arc<Connection>, Subscription<T>)>,
 			failed: bool,
 		}
-		let state = State::<T> { pool: self.clone(), live: None, failed: false };
+		let given_up = self.0.given_up.subscribe();
+		let state = State::<T> { pool: self.clone(), given_up, live: None, failed: false };
 		futures::stream::unfold(state, move |mut state| async move {
 			if state.failed {
 				return None;
 			}
 			loop {
 				if let Some((connection, subscription)) = &mut state.live {
-					match subscription.next().await {
+					let next = tokio::select! {
+						next = subscription.next() => next,
+						// The pool has left this node, which may still go on sending.
+						_ = state.given_up.changed() => {
+							state.live = None;
+							continue;
+						},
+					};
+					match next {
 						Some(Ok(item)) => return Some((Ok(item), state)),
 						Some(Err(e)) => {
 							let reason = e.to_string();
@@ -322,6 +353,8 @@ impl RpcPool {
 					}
 					continue;
 				}
+				// Before asking for a connection, so that its loss is not missed.
+				state.given_up.mark_unchanged();
 				let connection = match state.pool.connection().await {
 					Ok(connection) => connection,
 					Err(e) => {
@@ -357,6 +390,7 @@ impl RpcPool {
 		// Another task may have reconnected since.
 		if slot.connection.as_ref().is_some_and(|c| Arc::ptr_eq(c, bad)) {
 			slot.connection = None;
+			self.0.given_up.send_replace(());
 		}
 	}
 
@@ -408,8 +442,9 @@ impl RpcPool {
 				return Err(RpcError::Unreachable { reasons });
 			}
 			if reminded.is_none_or(|at| at.elapsed() >= settings.remind) {
+				let since = reminded.map_or(Duration::ZERO, |_| began.elapsed());
 				reminded = Some(Instant::now());
-				(self.0.notice)(Notice::Waiting { since: began.elapsed(), reasons });
+				(self.0.notice)(Notice::Waiting { since, reasons });
 			}
 			sleep(pause).await;
 			pause = (pause * 2).min(settings.backoff_max);
@@ -436,7 +471,7 @@ async fn connect(url: &str, index: usize, settings: &RpcSettings) -> Result<Conn
 		.max_buffer_capacity_per_subscription(4096)
 		.enable_ws_ping(ping)
 		.build(url);
-	let client = building.await.map_err(|e| other(&root_cause(&e)))?;
+	let client = building.await.map_err(|e| other(&with_hint(root_cause(&e))))?;
 	let first: H256 = client.request("chain_getBlockHash", [0u32]).await.map_err(|e| other(&e))?;
 	match settings.genesis {
 		Some(expected) if expected != first => Err(ConnectError::Wrong { found: first, expected }),
@@ -450,6 +485,23 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 		cause = source;
 	}
 	cause.to_string()
+}
+
+/// Why a connection failed, and where to look when it is about time: rustls names neither the clock nor a remedy.
+pub(super) fn with_hint(reason: String) -> String {
+	const UNTIMELY: [&str; 4] = [
+		"certificate expired",
+		"certificate not valid yet",
+		"invalid peer certificate: Expired",
+		"invalid peer certificate: NotValidYet",
+	];
+	if !UNTIMELY.iter().any(|words| reason.contains(words)) {
+		return reason;
+	}
+	let mut now = String::new();
+	// Writing to a string does not fail.
+	let _ = SystemTime.format_time(&mut Writer::new(&mut now));
+	format!("{reason}. Check this machine's clock: it says {now}; if that is right, the node's certificate is not")
 }
 
 impl std::fmt::Debug for RpcPool {
@@ -482,15 +534,19 @@ impl rpcs::RpcClientT for RpcPool {
 	) -> rpcs::client::RawRpcFuture<'a, rpcs::client::RawRpcSubscription> {
 		// Bound to one connection: subxt takes it up again itself when told that the connection was lost.
 		Box::pin(async move {
+			let mut given_up = self.0.given_up.subscribe();
 			let connection = self.connection().await.map_err(to_subxt)?;
 			let subscription =
 				connection.client.subscribe::<Box<RawValue>, _>(sub, Params(params), unsub).await;
 			let subscription = subscription.map_err(|e| rpcs::Error::Client(Box::new(e)))?;
+			let left = async move {
+				let _ = given_up.changed().await;
+			};
 			let lost = futures::stream::once(async {
 				Err(rpcs::Error::DisconnectedWillReconnect("the subscription ended".into()))
 			});
-			let stream = subscription.map(|item| item.map_err(rpcs::Error::Deserialization)).chain(lost);
-			Ok(rpcs::client::RawRpcSubscription { stream: Box::pin(stream), id: None })
+			let stream = subscription.take_until(left).map(|item| item.map_err(rpcs::Error::Deserialization));
+			Ok(rpcs::client::RawRpcSubscription { stream: Box::pin(stream.chain(lost)), id: None })
 		})
 	}
 }

@@ -1,7 +1,11 @@
 //! Against a small node in this process, which can be stopped, started again, and turned into another chain.
 #![allow(clippy::unwrap_used)]
 
-use super::{heads::Head, *};
+use super::{
+	heads::Head,
+	node::{LiveNode, Node as _},
+	*,
+};
 use crate::journal::{JournalError, SentLog, SentTx};
 use jsonrpsee::{
 	server::{RpcModule, Server, ServerHandle},
@@ -23,6 +27,11 @@ const OTHER_GENESIS: H256 = H256([0xbb; 32]);
 struct State {
 	genesis: Mutex<H256>,
 	finalised: watch::Sender<u32>,
+	/// The finalised block that a follower was told of last.
+	told: watch::Sender<u32>,
+	syncing: Mutex<bool>,
+	/// How often it has not got a block's body yet, though its hash.
+	bodiless: Mutex<u32>,
 	submitted: watch::Sender<Vec<String>>,
 	/// Code, message and data of the answer to the next submissions.
 	refuse: Mutex<Option<(i32, &'static str, &'static str)>>,
@@ -59,6 +68,9 @@ impl Node {
 		let state = Arc::new(State {
 			genesis: Mutex::new(GENESIS),
 			finalised: watch::Sender::new(10),
+			told: watch::Sender::new(0),
+			syncing: Mutex::new(false),
+			bodiless: Mutex::new(0),
 			submitted: watch::Sender::new(Vec::new()),
 			refuse: Mutex::new(None),
 			next_nonce: Mutex::new(0),
@@ -108,7 +120,14 @@ fn module(state: Arc<State>) -> RpcModule<Arc<State>> {
 		})
 		.unwrap();
 	module
-		.register_method("chain_getBlock", |_, _, _| json!({ "block": { "extrinsics": ["0x00"] } }))
+		.register_method("chain_getBlock", |_, state, _| {
+			let left = get(&state.bodiless);
+			set(&state.bodiless, left.saturating_sub(1));
+			(left == 0).then(|| json!({ "block": { "extrinsics": ["0x00"] } }))
+		})
+		.unwrap();
+	module
+		.register_method("system_health", |_, state, _| json!({ "isSyncing": get(&state.syncing) }))
 		.unwrap();
 	module
 		.register_method("state_getStorage", |params, _, _| {
@@ -140,7 +159,7 @@ fn module(state: Arc<State>) -> RpcModule<Arc<State>> {
 		("chain_subscribeNewHeads", "chain_newHead", "chain_unsubscribeNewHeads"),
 	] {
 		module
-			.register_subscription(subscribe, item, unsubscribe, |_, pending, state, _| async move {
+			.register_subscription(subscribe, item, unsubscribe, move |_, pending, state, _| async move {
 				let Ok(sink) = pending.accept().await else { return };
 				let mut finalised = state.finalised.subscribe();
 				loop {
@@ -148,6 +167,9 @@ fn module(state: Arc<State>) -> RpcModule<Arc<State>> {
 					let message = SubscriptionMessage::from_json(&header(number)).unwrap();
 					if sink.send(message).await.is_err() {
 						return;
+					}
+					if item == "chain_finalizedHead" {
+						state.told.send_replace(number);
 					}
 					tokio::select! {
 						changed = finalised.changed() => if changed.is_err() { return },
@@ -213,13 +235,110 @@ async fn finalised_head_never_goes_back_when_a_node_lags() {
 	let mut node = Node::start().await;
 	let chain = Chain::connect(RpcPool::new(vec![node.url()], quick())).await.unwrap();
 	let heads = Heads::follow(&chain).await.unwrap();
-	let mut finalised = heads.finalised.clone();
 	node.stop().await;
 	node.state.finalised.send_replace(3);
 	node.resume().await;
+	node.state.told.subscribe().wait_for(|told| *told == 3).await.unwrap();
+	// What was sent before these answers has arrived, and there was time to ask for the block's hash.
+	for _ in 0..5 {
+		chain.block_hash(1).await.unwrap();
+	}
+	assert!(!heads.finalised.has_changed().unwrap());
+	assert_eq!(heads.finalised_now().number, 10);
 	node.state.finalised.send_replace(12);
-	finalised.changed().await.unwrap();
-	assert_eq!(finalised.borrow().number, 12);
+	assert_eq!(number_reaches(&heads, 12).await.number, 12);
+}
+
+#[tokio::test]
+async fn node_that_is_behind_is_left_for_the_next_however_much_it_says() {
+	let (mut first, behind) = (Node::start().await, Node::start().await);
+	first.state.finalised.send_replace(20);
+	let settings = RpcSettings { stalled: Duration::from_millis(300), ..quick() };
+	let pool = RpcPool::new(vec![first.url(), behind.url()], settings);
+	let chain = Chain::connect(pool).await.unwrap();
+	let heads = Heads::follow(&chain).await.unwrap();
+	first.stop().await;
+	assert_eq!(chain.finalised().await.unwrap().number, 10);
+	first.state.finalised.send_replace(30);
+	first.resume().await;
+	let getting_on = async {
+		for number in (11..20).cycle() {
+			behind.state.finalised.send_replace(number);
+			tokio::time::sleep(Duration::from_millis(10)).await;
+		}
+	};
+	tokio::select! {
+		head = number_reaches(&heads, 30) => assert_eq!(head.hash, hash_of(30)),
+		() = getting_on => {},
+		() = tokio::time::sleep(Duration::from_secs(30)) => panic!("the worker stays at the node that is behind"),
+	}
+}
+
+#[tokio::test]
+async fn node_that_is_catching_up_is_left_for_one_that_is_not_though_it_gets_on() {
+	let (behind, ahead) = (Node::start().await, Node::start().await);
+	set(&behind.state.syncing, true);
+	ahead.state.finalised.send_replace(1000);
+	let chain = Chain::connect(RpcPool::new(vec![behind.url(), ahead.url()], quick())).await.unwrap();
+	let heads = Heads::follow(&chain).await.unwrap();
+	let getting_on = async {
+		for number in 11..900 {
+			behind.state.finalised.send_replace(number);
+			tokio::time::sleep(Duration::from_millis(10)).await;
+		}
+	};
+	tokio::select! {
+		head = number_reaches(&heads, 1000) => assert_eq!(head.hash, hash_of(1000)),
+		() = getting_on => panic!("the worker stays at the node that is catching up"),
+	}
+}
+
+#[tokio::test]
+async fn best_block_comes_from_the_node_in_use_after_a_rotation() {
+	let (first, second) = (Node::start().await, Node::start().await);
+	let chain = Chain::connect(RpcPool::new(vec![first.url(), second.url()], quick())).await.unwrap();
+	let heads = Heads::follow(&chain).await.unwrap();
+	// Both subscriptions are up, at the first node.
+	first.state.finalised.send_replace(11);
+	number_reaches(&heads, 11).await;
+	heads.best.clone().wait_for(|best| *best == 11).await.unwrap();
+	chain.rpc().rotate().await;
+	second.state.finalised.send_replace(50);
+	let mut best = heads.best.clone();
+	let reaching = best.wait_for(|best| *best == 50);
+	assert!(tokio::time::timeout(Duration::from_secs(30), reaching).await.is_ok());
+	// The first has no say any more.
+	first.state.finalised.send_replace(60);
+	for _ in 0..5 {
+		chain.block_hash(1).await.unwrap();
+	}
+	assert_eq!((heads.best_now(), chain.rpc().url().await), (50, Some(second.url())));
+}
+
+#[tokio::test]
+async fn transaction_is_not_missed_in_a_block_whose_body_comes_late() {
+	let node = Node::start().await;
+	set(&node.state.bodiless, 1);
+	let chain = Chain::connect(RpcPool::new(vec![node.url()], quick())).await.unwrap();
+	let live = LiveNode::new(chain, subxt_signer::sr25519::dev::alice());
+	assert_eq!(live.find(&[0], 5).await.unwrap(), Some((Head { number: 5, hash: hash_of(5) }, 0)));
+	assert_eq!(live.find(&[1], 5).await.unwrap(), None);
+}
+
+#[test]
+fn certificate_out_of_its_time_is_reported_with_what_the_clock_says() {
+	// As rustls words it, with and without the times.
+	for reason in [
+		"invalid peer certificate: certificate expired: verification time 1 (UNIX), but certificate is not valid after 0",
+		"invalid peer certificate: certificate not valid yet: verification time 0 (UNIX), but certificate is not valid before 1",
+		"invalid peer certificate: Expired",
+		"invalid peer certificate: NotValidYet",
+	] {
+		let said = rpc::with_hint(reason.into());
+		assert!(said.starts_with(reason) && said.contains("Check this machine's clock: it says 2"), "{said}");
+	}
+	let other = "invalid peer certificate: UnknownIssuer";
+	assert_eq!(rpc::with_hint(other.into()), other);
 }
 
 #[tokio::test]

@@ -320,7 +320,8 @@ pub struct RunArgs {
 	/// Address at which metrics are served; who can reach it can read them [default: 127.0.0.1]
 	#[arg(long, value_name = "IP", env = "CAIRN_PROMETHEUS_HOST")]
 	pub prometheus_host: Option<IpAddr>,
-	/// Finalised rounds of each programme whose updates and weights are kept; older ones are removed [default: 8]
+	/// Finalised rounds of each programme whose updates and weights are kept, and as many of the last rounds however
+	/// they ended; older ones are removed [default: 8]
 	#[arg(long, value_name = "N", env = "CAIRN_KEEP_ROUNDS")]
 	pub keep_rounds: Option<NonZeroU32>,
 	/// The most that the artifact store may take on disk; what would exceed it is not fetched [default: what the disk

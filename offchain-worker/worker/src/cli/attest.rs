@@ -50,7 +50,7 @@ async fn prove(app: &App, threads: usize, seconds: Duration) -> Result<(), CliEr
 	let keys = Keys::load(&base)?;
 	let (chain, heads) = app.connect_for_command(&base).await?;
 	let submitter = Submitter::new(chain.clone(), heads.clone(), keys.signer().clone(), Arc::new(NoLog));
-	let ledger = LiveLedger::new(chain, heads, submitter);
+	let ledger = LiveLedger::new(chain, heads, submitter, keys.network_key());
 	let me = keys.account_id();
 	let device = ledger.device_of(&me).await?.ok_or_else(|| {
 		CliError::Failed(format!("{me} has no device to attest: run `cairn-worker register` first"))

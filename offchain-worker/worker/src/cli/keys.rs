@@ -25,7 +25,8 @@ pub(super) fn run(app: &App, command: KeysCommand) -> Result<(), CliError> {
 	);
 	if made {
 		text += &format!(
-			"\n\nKeys are in {}. Back this folder up: whoever loses it loses the account.\nNext: send the account some CRN, then \
+			"\n\nKeys are in {}. Back this folder up: whoever loses it loses the account. The mnemonic alone brings the \
+			 account back with a new network key, which `cairn-worker register` binds.\nNext: send the account some CRN, then \
 			 `cairn-worker register`.",
 			base.keys().display()
 		);

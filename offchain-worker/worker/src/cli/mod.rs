@@ -134,8 +134,13 @@ impl App {
 				return Err(BaseError::WrongChain { path, pinned, found }.into());
 			}
 		}
-		let settings =
+		let mut settings =
 			RpcSettings { genesis: pinned.or(self.settings.genesis), patience, ..RpcSettings::default() };
+		if let Some(patience) = patience {
+			// A node that is silent must not take the others' time.
+			let share = patience / u32::try_from(self.settings.nodes.len().max(1)).unwrap_or(u32::MAX);
+			settings.connect_timeout = settings.connect_timeout.min(share);
+		}
 		let chain = Chain::connect(rpc(settings)).await?;
 		base.pin_chain(chain.genesis())?;
 		Ok(chain)

@@ -111,6 +111,8 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), CliError> {
 	let base = app.base()?;
 	// Before anything that a second daemon could disturb.
 	let _lock = base.lock()?;
+	// What an earlier process that was killed has left must not pass for this one's word.
+	Report::remove(&Report::path(base.path()));
 	let keys = Keys::load(&base)?;
 	let plan = prepare(app, &args)?;
 	let (stop_tx, stop) = watch::channel(false);
@@ -165,7 +167,7 @@ async fn serve(
 	let submitter =
 		Submitter::new(chain.clone(), heads.clone(), keys.signer().clone(), Arc::new(journal.clone()));
 	let transactions = submitter.counts();
-	let ledger = Arc::new(LiveLedger::new(chain.clone(), heads, submitter));
+	let ledger = Arc::new(LiveLedger::new(chain.clone(), heads, submitter, keys.network_key()));
 	let ledger: Arc<dyn Ledger> = app.embedding.ledger(ledger, &journal, me);
 	let withheld = Withheld::from_journal(&journal.state());
 	let policy = Arc::new(ChainPolicy::new(ledger.clone(), withheld.clone()));
@@ -230,15 +232,16 @@ async fn serve(
 fn say(output: &Output, notice: &Notice) {
 	match notice {
 		Notice::Waiting { since, reasons } => {
-			let since = match since.as_secs() {
+			let seconds = since.as_secs();
+			let since = match seconds {
 				0 => "no node answers".to_string(),
-				seconds => format!("no node has answered for {seconds} s"),
+				_ => format!("no node has answered for {seconds} s"),
 			};
 			let reason = format!(
 				"{since} ({reasons}). Start a node, or name another with --node; this worker tries on"
 			);
 			let text = format!("waiting: {reason}");
-			output.event("chain.waiting", json!({ "reason": reason }), text);
+			output.event("chain.waiting", json!({ "reason": reason, "seconds": seconds }), text);
 		},
 		Notice::Connected { url } => {
 			output.event("chain.connected", json!({ "node": url }), format!("connected to {url}"));

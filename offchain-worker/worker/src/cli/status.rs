@@ -9,6 +9,7 @@ use crate::{
 	},
 	daemon::Report,
 	keys::Keys,
+	plan::Notice,
 	units::{format_amount, hex, short},
 };
 use cairn_artifacts::Store;
@@ -22,6 +23,8 @@ use subxt::utils::AccountId32;
 
 /// How long a node may take to be reached: what is known without one is shown then.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may take to be reached and to answer everything.
+const ANSWERED: Duration = Duration::from_secs(15);
 
 /// What the chain says.
 struct OnChain {
@@ -195,7 +198,7 @@ fn reported(report: &Report) -> String {
 
 fn text(
 	me: &AccountId32,
-	peer: &str,
+	(peer, network_key): (&str, [u8; 32]),
 	chain: &Result<OnChain, String>,
 	daemon: &Daemon,
 	store: &str,
@@ -226,6 +229,10 @@ fn text(
 				&format!("{} free, {} bonded", format_amount(chain.free), format_amount(chain.bonded)),
 			);
 			line("device", &device(chain));
+			let other = chain.device.as_ref().and_then(|device| Notice::of_network_key(device, network_key));
+			if let Some(other) = other {
+				line("  notice", &other.to_string());
+			}
 			line("committees", if chain.enlisted { "enlisted" } else { "not enlisted" });
 		},
 		Err(e) => line("node", &format!("cannot be asked: {e}")),
@@ -275,11 +282,19 @@ pub(super) async fn status(app: &App) -> Result<(), CliError> {
 		Err(_) => 0,
 	};
 	// Another chain, or a damaged pin, shows here too: it is said in place of the chain's part.
-	let chain = ask(app, &base, &me).await.map_err(|e| e.to_string());
+	let chain = match tokio::time::timeout(ANSWERED, ask(app, &base, &me)).await {
+		Ok(answer) => answer.map_err(|e| e.to_string()),
+		Err(_) => Err(format!(
+			"{} did not answer everything within {} s: see the node's log, or name another with --node",
+			app.settings.nodes.join(", "),
+			ANSWERED.as_secs()
+		)),
+	};
 	let store = format!("{held} artifacts in {}", base.store().display());
-	let text = text(&me, &keys.peer_id().to_string(), &chain, &daemon, &store);
+	let peer = keys.peer_id().to_string();
+	let text = text(&me, (&peer, keys.network_key()), &chain, &daemon, &store);
 	let mut value = json!({
-		"account": me, "peerId": keys.peer_id().to_string(), "networkKey": hex(keys.network_key()),
+		"account": me, "peerId": peer, "networkKey": hex(keys.network_key()),
 		"store": { "path": base.store(), "artifacts": held },
 		"daemon": { "running": matches!(daemon, Daemon::Runs(_)), "report": daemon.report() },
 		"node": null, "nodeError": chain.as_ref().err(),
@@ -314,7 +329,7 @@ fn programme((info, round, rewards): &(Programme, Option<Round>, Rewards)) -> Va
 mod tests {
 	#![allow(clippy::unwrap_used)]
 	use super::*;
-	use crate::plan::tests::{device, programme, round, ME};
+	use crate::plan::tests::{device, programme, round, ME, NETWORK_KEY};
 	use cairn_primitives::views::Phase;
 
 	fn on_chain() -> OnChain {
@@ -356,7 +371,8 @@ mod tests {
 
 	#[test]
 	fn table_shows_programme_round_phase_peers_and_earnings() {
-		let shown = text(&ME, "12D3me", &Ok(on_chain()), &Daemon::Runs(Some(report())), "2 artifacts");
+		let me = ("12D3me", NETWORK_KEY);
+		let shown = text(&ME, me, &Ok(on_chain()), &Daemon::Runs(Some(report())), "2 artifacts");
 		let lines: Vec<&str> = shown.lines().collect();
 		let row = lines.last().unwrap();
 		for part in ["digits", "open", "3/10", "availability", "200", "12", "2.5 CRN"] {
@@ -373,15 +389,23 @@ mod tests {
 	}
 
 	#[test]
+	fn network_key_that_is_not_the_one_on_chain_is_said_with_the_remedy() {
+		let shown = |key| text(&ME, ("p", key), &Ok(on_chain()), &Daemon::Gone(None), "s");
+		assert!(!shown(NETWORK_KEY).contains("notice"));
+		let notice = Notice::of_network_key(&device(DeviceState::Active), [8; 32]).unwrap().to_string();
+		assert!(shown([8; 32]).contains(&notice) && notice.contains("cairn-worker register"), "{notice}");
+	}
+
+	#[test]
 	fn without_a_node_the_daemons_word_is_shown_and_that_it_is_old() {
 		let gone = || Err("no node answers: ws://a:1".to_string());
-		let shown = text(&ME, "p", &gone(), &Daemon::Runs(Some(report())), "s");
+		let shown = text(&ME, ("p", NETWORK_KEY), &gone(), &Daemon::Runs(Some(report())), "s");
 		for part in
 			["cannot be asked: no node answers", "as of finalised block 118", "digits", "commit", "12D3peer"]
 		{
 			assert!(shown.contains(part), "no {part} in\n{shown}");
 		}
-		let shown = text(&ME, "p", &gone(), &Daemon::Gone(None), "s");
+		let shown = text(&ME, ("p", NETWORK_KEY), &gone(), &Daemon::Gone(None), "s");
 		for part in ["does not run: start it", "cannot be asked now"] {
 			assert!(shown.contains(part), "no {part} in\n{shown}");
 		}

@@ -1,7 +1,7 @@
 //! The committee's actions.
 
 use super::{
-	upkeep::{self, Holders},
+	upkeep::{self, Holders, Obtained},
 	ActionError, At, Task, MARGIN,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 	units::short,
 };
 use cairn_aggregation::{check_mapped_update, settle_with, CheckedUpdate, Method, RoundInputs, Settlement};
-use cairn_artifacts::TensorFile;
+use cairn_artifacts::{StoreError, TensorFile};
 use cairn_primitives::{
 	bitmap,
 	envelope::{ExpectedUpdate, WeightsEnvelope},
@@ -50,7 +50,8 @@ async fn state_of(task: &Task, base: &TensorFile) -> Result<Option<TensorFile>, 
 	TensorFile::from_mapped(&file).map(Some).map_err(ActionError::failed)
 }
 
-/// Fetches one committed update and checks it.
+/// Fetches one committed update and checks it. Whoever commits to a hash chooses what it stands for: what is too large is
+/// not fetched, and what is refused does not stay.
 async fn gather(
 	task: &Task,
 	programme: &ProgrammeView,
@@ -58,7 +59,7 @@ async fn gather(
 	base: Arc<TensorFile>,
 	commit: &CommitInfo<AccountId32>,
 ) -> Result<(u32, Gathered), ActionError> {
-	let expected = ExpectedUpdate {
+	let expected_of = |commit: &CommitInfo<AccountId32>| ExpectedUpdate {
 		genesis: task.context.genesis(),
 		programme: round.programme,
 		round: round.index,
@@ -69,11 +70,41 @@ async fn gather(
 		samples: commit.samples,
 		local_steps: commit.local_steps,
 	};
+	let (artifact, expected, store) = (commit.artifact, expected_of(commit), task.context.store.clone());
+	// What others committed to under the same hash. It may be good for one of them.
+	let others: Vec<_> = round
+		.commits
+		.iter()
+		.filter(|c| c.artifact == artifact && c.index != commit.index)
+		.map(expected_of)
+		.collect();
+	// What the worker had before, or needs for something else, is not the commit's affair.
+	let kept = store.contains(&artifact)
+		|| task.view.programmes.iter().any(|p| {
+			[p.info.config, p.info.genesis_weights, p.info.weights].contains(&artifact)
+				|| p.round.as_ref().is_some_and(|r| r.base == artifact)
+		});
 	let auditors = round.challenge.iter().flat_map(|c| &c.committee);
 	let members = round.committee.iter().chain(auditors).map(|m| m.account).collect();
-	let file = upkeep::obtain(task, &commit.artifact, Holders::Producer(commit.device, members)).await?;
-	let artifact = commit.artifact;
-	let check = move || check_mapped_update(&file, &artifact, &expected, &base);
+	let holders = Holders::Producer(commit.device, members);
+	let reason = "an update has no more than its base weights and some metadata; it is voted out, and its producer has \
+	              to commit to a right one in another round";
+	let most = upkeep::as_large_as(task, &round.base, reason)?;
+	let file = match upkeep::obtain_up_to(task, &artifact, holders, most).await? {
+		Obtained::Here(file) => file,
+		Obtained::TooLarge(reason) => return Ok((commit.index, Gathered::Refused(reason))),
+	};
+	// Checked and removed in one go, which goes on when the round does not wait for it.
+	let check = move || {
+		let checked = check_mapped_update(&file, &artifact, &expected, &base);
+		let good = |expected| check_mapped_update(&file, &artifact, expected, &base).is_ok();
+		if checked.is_err() && !kept && !others.iter().any(good) {
+			if let Err(error) = store.remove(&artifact) {
+				tracing::warn!(%error, "a refused update stays in the store");
+			}
+		}
+		checked
+	};
 	let checked = tokio::task::spawn_blocking(check).await.map_err(ActionError::failed)?;
 	Ok(match checked {
 		Ok(update) => (commit.index, Gathered::Good(Box::new(update))),
@@ -214,19 +245,25 @@ pub(super) async fn aggregate(task: &Task, at: &At) -> Result<(), ActionError> {
 	let computed = tokio::task::spawn_blocking(compute).await.map_err(ActionError::failed)?;
 	let Settlement { hash: result, bytes, quality, state } = computed.map_err(ActionError::failed)?;
 	let aggregate_seconds = computing.elapsed().as_secs_f64();
-	crash::point("before the store has the aggregate");
-	// First: the weights name it, and whoever finds them here may ask for it.
-	if let Some(state) = &state {
-		context.store.put_expected(&state.hash, &state.bytes)?;
-		crash::point("after the store has the state");
-	}
-	context.store.put_expected(&result, &bytes)?;
-	crash::point("after the store has the aggregate");
+	let store = context.store.clone();
+	// It waits for the disk.
+	let keep = move || {
+		crash::point("before the store has the aggregate");
+		// First: the weights name it, and whoever finds them here may ask for it.
+		if let Some(state) = &state {
+			store.put_expected(&state.hash, &state.bytes)?;
+			crash::point("after the store has the state");
+		}
+		store.put_expected(&result, &bytes)?;
+		crash::point("after the store has the aggregate");
+		Ok::<usize, StoreError>(bytes.len())
+	};
+	let bytes = tokio::task::spawn_blocking(keep).await.map_err(ActionError::failed)??;
 	let (programme, round, attempt) = (at.programme, at.round, at.attempt);
 	let fields = json!({
 		"programme": programme, "round": round, "attempt": attempt, "result": result, "updates": count,
 		"quality": quality,
-		"fetchSeconds": fetch_seconds, "aggregateSeconds": aggregate_seconds, "bytes": bytes.len(),
+		"fetchSeconds": fetch_seconds, "aggregateSeconds": aggregate_seconds, "bytes": bytes,
 	});
 	let aggregate = AggregateState { result, quality, salt: fresh_salt() };
 	context.journal.append(Entry::AggregateReady { programme, round, attempt, aggregate })?;

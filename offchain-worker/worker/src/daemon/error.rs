@@ -48,6 +48,19 @@ pub enum ActionError {
 		/// The update.
 		update: ArtifactHash,
 	},
+	/// Training fails, and would fail the same way again.
+	#[error(
+		"programme {} round {}: training failed: {reason}. It is not tried again in this round: from the same weights and \
+		 data it would fail the same way. If it fails in other rounds, too, this worker's data (--data) or the programme's \
+		 training configuration do not suit: change the data, or leave the programme out (--programme names the others)",
+		at.programme, at.round
+	)]
+	Hopeless {
+		/// The round.
+		at: At,
+		/// Why.
+		reason: String,
+	},
 	/// Anything else, in words.
 	#[error("{0}")]
 	Failed(String),
@@ -73,6 +86,7 @@ impl ActionError {
 			Self::Submit(_) => "transaction",
 			Self::Store(_) => "store",
 			Self::Fetch { .. } => "fetch",
+			Self::Hopeless { .. } => "training",
 			Self::Failed(_) => "other",
 		}
 	}

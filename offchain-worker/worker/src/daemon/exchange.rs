@@ -1,8 +1,20 @@
 //! What the daemon needs of the network, so that it can be tested without one.
 
 use async_trait::async_trait;
+use cairn_network::{FetchError, MaxLen};
 use cairn_primitives::ArtifactHash;
 use std::time::Duration;
+
+/// Why an artifact was not brought. Both say which one, and why.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotFetched {
+	/// It is larger than it may be: whoever is asked, that stays so.
+	#[error("{0}")]
+	TooLarge(String),
+	/// Anything that another attempt may mend.
+	#[error("{0}")]
+	Failed(String),
+}
 
 /// Gets artifacts from, and offers them to, other workers.
 #[async_trait]
@@ -12,6 +24,18 @@ pub trait Exchange: Send + Sync {
 	/// # Errors
 	/// Whom it asked, and what they said.
 	async fn fetch(&self, artifact: ArtifactHash, preferred: Vec<[u8; 32]>) -> Result<(), String>;
+	/// The same of one that must not be larger than `most`.
+	///
+	/// # Errors
+	/// That it is larger, or as above.
+	async fn fetch_up_to(
+		&self,
+		artifact: ArtifactHash,
+		preferred: Vec<[u8; 32]>,
+		_most: Option<MaxLen>,
+	) -> Result<(), NotFetched> {
+		self.fetch(artifact, preferred).await.map_err(NotFetched::Failed)
+	}
 	/// Tells others that this worker holds an artifact.
 	///
 	/// # Errors
@@ -25,7 +49,7 @@ pub trait Exchange: Send + Sync {
 	async fn withdraw(&self, _artifact: ArtifactHash) {}
 }
 
-/// How long one attempt goes on before holders are looked up anew.
+/// How long nothing at all may arrive before holders are looked up anew.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// The libp2p network.
@@ -34,7 +58,23 @@ pub struct NetworkExchange(pub cairn_network::Network);
 #[async_trait]
 impl Exchange for NetworkExchange {
 	async fn fetch(&self, artifact: ArtifactHash, preferred: Vec<[u8; 32]>) -> Result<(), String> {
-		self.0.fetch(artifact, preferred, WITHIN).await.map(drop).map_err(|e| e.to_string())
+		self.fetch_up_to(artifact, preferred, None).await.map_err(|e| e.to_string())
+	}
+
+	async fn fetch_up_to(
+		&self,
+		artifact: ArtifactHash,
+		preferred: Vec<[u8; 32]>,
+		most: Option<MaxLen>,
+	) -> Result<(), NotFetched> {
+		let fetched = match most {
+			Some(most) => self.0.fetch_up_to(artifact, preferred, WITHIN, most).await,
+			None => self.0.fetch(artifact, preferred, WITHIN).await,
+		};
+		fetched.map(drop).map_err(|error| match error {
+			FetchError::TooLarge { .. } => NotFetched::TooLarge(error.to_string()),
+			error => NotFetched::Failed(error.to_string()),
+		})
 	}
 
 	async fn announce(&self, artifact: ArtifactHash) -> Result<(), String> {

@@ -75,13 +75,14 @@ pub struct LiveLedger {
 	chain: Chain,
 	heads: Heads,
 	submitter: Submitter,
+	network_key: [u8; 32],
 	admissions: Mutex<HashMap<ProgrammeId, Admission>>,
 }
 
 impl LiveLedger {
-	/// The chain, with an account on it.
-	pub fn new(chain: Chain, heads: Heads, submitter: Submitter) -> Self {
-		Self { chain, heads, submitter, admissions: Mutex::default() }
+	/// The chain, with an account on it whose worker has this network key.
+	pub fn new(chain: Chain, heads: Heads, submitter: Submitter, network_key: [u8; 32]) -> Self {
+		Self { chain, heads, submitter, network_key, admissions: Mutex::default() }
 	}
 
 	fn at(&self) -> Option<H256> {
@@ -177,6 +178,7 @@ impl Ledger for LiveLedger {
 			finalised: head.number,
 			best: self.heads.best_now(),
 			me,
+			network_key: self.network_key,
 			device,
 			enlisted: aggregators.contains(&me),
 			can_attest: false,

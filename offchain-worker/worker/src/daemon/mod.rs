@@ -18,7 +18,7 @@ mod trainer;
 mod upkeep;
 
 pub use error::ActionError;
-pub use exchange::{Exchange, NetworkExchange};
+pub use exchange::{Exchange, NetworkExchange, NotFetched};
 pub use ledger::{Ledger, LiveLedger};
 pub use pace::Pace;
 pub use policy::{ChainPolicy, Withheld};
@@ -55,6 +55,8 @@ const MARGIN: u32 = 3;
 const RETRY: Duration = Duration::from_secs(2);
 /// The longest such pause.
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// The pause after what would fail in the same way again: longer than any round.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How long a stopping daemon waits for its tasks.
 const GRACE: Duration = Duration::from_secs(3);
 /// How long it waits for one that trains: for the end of the local step, and for the update to be packed up.
@@ -63,6 +65,8 @@ pub const HAND_OVER: Duration = Duration::from_secs(20);
 pub const STALLED: Duration = Duration::from_secs(60);
 /// How long reading the chain may take before that is said.
 const READING: Duration = Duration::from_secs(45);
+/// How long reading what was earned may hold up the rest: it is for metrics alone.
+const REWARDS: Duration = Duration::from_secs(5);
 
 /// Why the daemon ended.
 #[derive(Debug, thiserror::Error)]
@@ -291,7 +295,7 @@ impl Daemon {
 		let Some(view) = &mut self.view else { return Ok(()) };
 		Arc::make_mut(view).best = best;
 		let view = view.clone();
-		self.context.withheld.release(&view.programmes);
+		self.context.withheld.follow(&view);
 		let journal = self.context.journal.state();
 		self.say_notices(&view, &journal);
 		self.forget_dead_transactions(&view, &journal)?;
@@ -343,12 +347,14 @@ impl Daemon {
 			Ok(Ok(Some(view))) => {
 				self.report_rounds(&view);
 				self.context.metrics.view(&view);
-				self.read_rewards(&view).await;
 				let view = Arc::new(view);
 				self.context.latest.send_replace(Some(view.clone()));
-				self.view = Some(view);
+				self.view = Some(view.clone());
 				self.trouble = None;
 				self.troubles.clear();
+				if tokio::time::timeout(REWARDS, self.read_rewards(&view)).await.is_err() {
+					tracing::debug!("rewards were not read within {} s; asking again later", REWARDS.as_secs());
+				}
 				return true;
 			},
 			Ok(Ok(None)) => "the node is still catching up with the chain; waiting for it".to_string(),
@@ -480,6 +486,13 @@ impl Daemon {
 					let fields = json!({ "programme": at.programme, "round": at.round, "artifact": update });
 					self.context.output.event("round.late", fields, text);
 				}
+			},
+			Err(ActionError::Hopeless { at, reason }) => {
+				// Kept for as long as the action is planned: until the round has moved on.
+				self.retries.insert(key, Retry { failures: 1, not_before: Instant::now() + NEVER });
+				let fields = json!({ "programme": at.programme, "round": at.round, "reason": reason });
+				let text = ActionError::Hopeless { at, reason }.to_string();
+				self.context.output.event("round.hopeless", fields, text);
 			},
 			Err(ActionError::Submit(e)) if overtaken(&e) => {
 				let fields = json!({ "action": key.clone(), "reason": e.to_string() });

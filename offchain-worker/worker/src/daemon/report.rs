@@ -83,6 +83,16 @@ impl Report {
 		base.join("status.json")
 	}
 
+	/// Takes back the word of a daemon on this base path: it ends in order, or another begins.
+	pub(crate) fn remove(path: &Path) {
+		match fs::remove_file(path) {
+			Err(e) if e.kind() != io::ErrorKind::NotFound => {
+				tracing::warn!("cannot remove {}: {e}", path.display());
+			},
+			_ => {},
+		}
+	}
+
 	/// The last word of a daemon on this base path; `None` when there is none, or it cannot be read.
 	pub fn read(base: &Path) -> Option<Self> {
 		serde_json::from_slice(&fs::read(Self::path(base)).ok()?).ok()
@@ -121,7 +131,7 @@ impl Reporter {
 	/// Takes the word back: the daemon ends in order.
 	pub(super) fn remove(&self) {
 		if let Some(path) = &self.path {
-			let _ = fs::remove_file(path);
+			Report::remove(path);
 		}
 	}
 }

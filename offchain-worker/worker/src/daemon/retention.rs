@@ -1,11 +1,11 @@
 //! Which artifacts a worker keeps, and the removal of the others.
 //!
 //! Kept are, of every programme that the chain has: the files of the last finalised rounds, as many as the operator
-//! says, and of every later round, however it ends or has not ended yet; the configuration, the first and the newest
-//! weights; whatever a running round, its commits, its committee's reveals and its challenge name; and whatever this
-//! worker's journal still counts on. Only files that say of themselves that they are the updates, weights or optimiser
-//! states of an older round of this chain are removed. What says nothing, or speaks of another chain or a programme
-//! that the chain does not have, stays.
+//! says, of as many of the last rounds however they ended, and of the running one; the configuration, the first and the
+//! newest weights; whatever these rounds, their commits, their committees' reveals and their challenges name; and
+//! whatever this worker's journal still counts on. Only files that say of themselves that they are the updates, weights
+//! or optimiser states of an older round of this chain are removed. What says nothing, or speaks of another chain or a
+//! programme that the chain does not have, stays.
 //!
 //! Removing is one file after the other and keeps no state of its own: a crash in the middle leaves a smaller rest.
 
@@ -19,7 +19,7 @@ use crate::{
 use cairn_artifacts::{metadata_of, Metadata, Store, StoreError};
 use cairn_primitives::{
 	envelope::{StateEnvelope, UpdateEnvelope, WeightsEnvelope},
-	views::Phase,
+	views::RoundState,
 	ArtifactHash, ProgrammeId, RoundIndex, H256,
 };
 use serde_json::json;
@@ -44,8 +44,8 @@ const FIRST: Duration = Duration::from_secs(30);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Keep {
 	genesis: H256,
-	/// Of each programme the first round whose files are kept.
-	from: BTreeMap<ProgrammeId, RoundIndex>,
+	/// Of each programme the newest round, and the rounds whose files are kept.
+	rounds: BTreeMap<ProgrammeId, (RoundIndex, BTreeSet<RoundIndex>)>,
 	/// Artifacts that are kept whatever they are.
 	named: BTreeSet<ArtifactHash>,
 }
@@ -76,25 +76,33 @@ pub async fn keep<F: Future<Output = Result<Option<Round>, ChainError>>>(
 	rounds: NonZeroU32,
 	round: impl Fn(ProgrammeId, RoundIndex) -> F,
 ) -> Result<Keep, ChainError> {
-	let mut keep = Keep { genesis, from: BTreeMap::new(), named: BTreeSet::new() };
+	let mut keep = Keep { genesis, rounds: BTreeMap::new(), named: BTreeSet::new() };
 	for (info, running) in programmes {
 		keep.named.extend([info.config, info.genesis_weights, info.weights]);
 		if let Some(running) = running {
 			keep.name_round(running);
 		}
 		let mut index = info.round;
-		let mut finalised = 0;
+		let (mut over, mut finalised, mut kept) = (0, 0, BTreeSet::new());
 		loop {
-			if let Some(past) = round(info.id, index).await? {
-				keep.name_round(&past);
-				finalised += u32::from(past.phase == Phase::Finalised);
+			let past = round(info.id, index).await?;
+			let state = past.as_ref().map(|past| past.phase.state());
+			// Of rounds that failed, however many in a row, only the newest: else they would fill the disk. What the chain
+			// says nothing of is not judged.
+			if over < rounds.get() || state != Some(RoundState::Failed) {
+				if let Some(past) = &past {
+					keep.name_round(past);
+				}
+				kept.insert(index);
 			}
+			over += u32::from(matches!(state, Some(RoundState::Finalised | RoundState::Failed)));
+			finalised += u32::from(state == Some(RoundState::Finalised));
 			if finalised == rounds.get() || index == 0 {
 				break;
 			}
 			index -= 1;
 		}
-		keep.from.insert(info.id, index);
+		keep.rounds.insert(info.id, (info.round, kept));
 	}
 	for state in journal.rounds.values() {
 		keep.named.extend(&state.withheld);
@@ -135,7 +143,10 @@ impl Keep {
 			// What cannot be read now is not judged.
 			let Ok(Some(metadata)) = metadata_of(&store.path(&artifact)) else { continue };
 			let Some((kind, genesis, programme, round)) = origin(&metadata) else { continue };
-			let past = self.from.get(&programme).is_some_and(|from| round < *from);
+			let past = self
+				.rounds
+				.get(&programme)
+				.is_some_and(|(newest, kept)| round < *newest && !kept.contains(&round));
 			if genesis == self.genesis && past {
 				let bytes = store.size(&artifact)?.unwrap_or(0);
 				old.push(Old { artifact, kind, programme, round, bytes });
@@ -254,6 +265,7 @@ mod tests {
 		plan::tests::{idle, round as running},
 	};
 	use cairn_artifacts::{Tensor, TensorFile};
+	use cairn_primitives::views::Phase;
 
 	const GENESIS: H256 = H256([0xca; 32]);
 
@@ -294,14 +306,15 @@ mod tests {
 		put(store, envelope.to_metadata(), salt)
 	}
 
-	/// A programme whose rounds 0 to 9 are over, all finalised but rounds 3 and 7, and whose round 10 runs. Each round's
-	/// result is the next one's base.
+	/// A programme whose rounds 0 to 9 are over, all finalised but rounds 3 and 7, and whose round 10 runs. Each finalised
+	/// round's result is the next one's base.
 	struct Here {
 		_dir: tempfile::TempDir,
 		store: Store,
 		updates: Vec<ArtifactHash>,
 		states: Vec<ArtifactHash>,
 		weights: Vec<ArtifactHash>,
+		failed: Vec<RoundIndex>,
 		programme: Programme,
 	}
 
@@ -312,13 +325,13 @@ mod tests {
 		let states: Vec<_> = (0..10).map(|i| state(&store, i)).collect();
 		let weights: Vec<_> = (0..10).map(|i| weights(&store, i, Some(states[i as usize]), 0.0)).collect();
 		let programme = Programme { round: 10, weights: weights[9], ..idle().info };
-		Here { _dir: dir, store, updates, states, weights, programme }
+		Here { _dir: dir, store, updates, states, weights, failed: vec![3, 7], programme }
 	}
 
 	impl Here {
 		fn round(&self, index: RoundIndex) -> Option<Round> {
-			let failed = [3, 7].contains(&index);
-			let before = (0..index).rev().find(|i| ![3, 7].contains(i));
+			let failed = self.failed.contains(&index);
+			let before = (0..index).rev().find(|i| !self.failed.contains(i));
 			(index < 10).then(|| Round {
 				index,
 				phase: if failed { Phase::Failed } else { Phase::Finalised },
@@ -331,7 +344,7 @@ mod tests {
 		}
 
 		async fn keep(&self, journal: &JournalState, rounds: u32) -> Keep {
-			let running = Round { index: 10, base: self.weights[9], ..running(Phase::Reveal) };
+			let running = Round { index: 10, base: self.programme.weights, ..running(Phase::Reveal) };
 			let read = |_, index| std::future::ready(Ok(self.round(index)));
 			let rounds = NonZeroU32::new(rounds).unwrap();
 			keep(GENESIS, &[(&self.programme, Some(&running))], journal, rounds, read).await.unwrap()
@@ -354,6 +367,25 @@ mod tests {
 		assert_eq!(here.old(3).await, expected);
 		assert_eq!(here.old(8).await, BTreeSet::new());
 		assert_eq!(here.old(1000).await, BTreeSet::new());
+	}
+
+	#[tokio::test]
+	async fn rounds_that_go_on_failing_do_not_fill_the_disk_and_what_the_next_needs_is_kept() {
+		let mut here = here();
+		here.failed = (2..10).collect();
+		here.programme.weights = here.weights[1];
+		let mut expected = BTreeSet::new();
+		// Rounds 9, 8 and 7 are the last three, 1 and 0 the only ones that were finalised.
+		expected.extend(&here.updates[2..7]);
+		expected.extend(&here.states[2..7]);
+		expected.extend(&here.weights[2..7]);
+		assert_eq!(here.old(3).await, expected);
+		// Rounds 9 and 1, and the weights and the state that 1 started from.
+		expected.insert(here.updates[0]);
+		expected.extend(&here.updates[7..9]);
+		expected.extend(&here.states[7..9]);
+		expected.extend(&here.weights[7..9]);
+		assert_eq!(here.old(1).await, expected);
 	}
 
 	#[tokio::test]

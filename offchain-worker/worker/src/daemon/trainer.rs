@@ -1,21 +1,26 @@
 //! The trainer's actions.
 
-use super::{upkeep, ActionError, At, Order, Task, MARGIN};
+use super::{upkeep, ActionError, At, Context, Order, Task, MARGIN};
 use crate::{
 	chain::{Call, SubmitError},
 	crash,
 	journal::{Entry, UpdateState},
-	plan::{run_seed, Action},
+	plan::{run_seed, Action, ChainView},
 	trainer::{Stop, TrainJob, TrainerError},
 	units::short,
 };
 use cairn_artifacts::TensorFile;
-use cairn_primitives::{artifact_hash, envelope::UpdateEnvelope, views::Phase};
+use cairn_primitives::{
+	artifact_hash,
+	envelope::UpdateEnvelope,
+	views::{Phase, ProgrammeState},
+	DeviceState,
+};
 use serde_json::json;
 use std::{
 	ops::ControlFlow,
 	sync::{
-		atomic::{AtomicBool, Ordering},
+		atomic::{AtomicBool, AtomicU32, Ordering},
 		Arc,
 	},
 	time::{Duration, Instant},
@@ -35,7 +40,7 @@ fn reserve(update_bytes: usize, block_time: Duration) -> u32 {
 }
 
 /// The last block of the round's commit window, as far as it is known: the first commit starts its clock.
-fn deadline(view: &crate::plan::ChainView, at: &At) -> Option<u32> {
+fn deadline(view: &ChainView, at: &At) -> Option<u32> {
 	let programme = view.programmes.iter().find(|p| p.info.id == at.programme)?;
 	let round = programme.round.as_ref().filter(|r| r.index == at.round && r.phase == Phase::Commit)?;
 	round.deadline
@@ -62,6 +67,41 @@ async fn closes(task: &Task, at: &At, reserve: u32) {
 			// Nobody follows the chain any more: the window is unknown.
 			std::future::pending::<()>().await;
 		}
+	}
+}
+
+/// Why a run was dropped that was under way, by the newest state of the chain: for machines and for people.
+fn dropped_for(view: &ChainView, at: &At) -> (&'static str, &'static str) {
+	let programme = view.programmes.iter().find(|p| p.info.id == at.programme);
+	let state = programme.map(|p| p.info.state);
+	if matches!(state, Some(ProgrammeState::Paused | ProgrammeState::Closed)) {
+		return ("programme", "the programme was paused or closed");
+	}
+	let open = programme.and_then(|p| {
+		let round = p.round.as_ref().filter(|r| r.index == at.round && r.phase == Phase::Commit);
+		round.map(|round| (p, round))
+	});
+	let unfit = view.device.as_ref().is_none_or(|device| {
+		let found = device.network_key.is_none_or(|key| key == view.network_key);
+		device.state != DeviceState::Active || !found
+	});
+	match open {
+		Some(_) if unfit => {
+			("device", "this worker's device may not take part any more; a notice says how it comes back")
+		},
+		Some((programme, _)) if !programme.admits => (
+			"evidence",
+			"the charter asks for evidence of this device's speed that it does not have any more; this worker renews it as soon \
+			 as it can, and then trains again if the window is still open",
+		),
+		Some((_, round)) if round.commits.iter().any(|c| c.producer == view.me) => (
+			"committed",
+			"an update of this account is committed already: does the same key run on two machines? Give each its own device",
+		),
+		_ => (
+			"window",
+			"the window closed before training was done. Nothing is lost; fewer local steps or a faster device would make it",
+		),
 	}
 }
 
@@ -94,7 +134,7 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 	};
 	// A slower device is asked for less, so that it is done in time: by the speed that the chain knows of, and by its own
 	// in earlier rounds.
-	let full = trainer.local_steps(&job).map_err(ActionError::failed)?;
+	let full = trainer.local_steps(&job).map_err(|e| failed(at, e))?;
 	let mut asked = context.ledger.local_steps(device, full).await?;
 	let known = context.latest.borrow().as_deref().and_then(|view| deadline(view, at));
 	if let Some(last) = known.or_else(|| deadline(&task.view, at)) {
@@ -119,9 +159,12 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 	let order = task.order.clone();
 	let closing = Arc::new(AtomicBool::new(false));
 	let closed = closing.clone();
+	let taken = Arc::new(AtomicU32::new(0));
+	let counted = taken.clone();
 	let run = move || {
 		let mut bar = None;
 		trainer.train(&job, &mut |step, of, loss| {
+			counted.store(step, Ordering::Relaxed);
 			let bar = bar.get_or_insert_with(|| output.bar(of.into(), prefix.clone()));
 			bar.set(step.into(), format!("loss {loss:.4}"));
 			let worth = f64::from(step) >= f64::from(of) * WORTH_KEEPING;
@@ -147,25 +190,32 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 	};
 	let trained = trained.map_err(ActionError::failed)?;
 	drop(permit);
+	// Of a run that was given up, too: whoever is always beaten to it learns from that how much fits into a round.
+	context.pace.record(programme.info.config, taken.load(Ordering::Relaxed), started.elapsed());
 	let trained = match trained {
 		Ok(trained) => trained,
 		Err(TrainerError::Stopped) => {
-			let handing_over = *task.order.borrow() == Order::HandOver;
-			let why = if handing_over {
-				"the worker stops, and too little of its training was done to be kept; it trains again when it is back"
+			let stopping = *task.order.borrow() != Order::Drop;
+			let (cause, why) = if stopping {
+				let why =
+					"the worker stops, and too little of its training was done to be kept; it trains again when it is back";
+				("stopping", why)
 			} else {
-				"the window closed before training was done. Nothing is lost; fewer local steps or a faster device would make it"
+				let latest = context.latest.borrow().clone();
+				dropped_for(latest.as_ref().unwrap_or(&task.view), at)
 			};
 			let text = format!("programme {} round {}: {why}", at.programme, at.round);
-			let fields = json!({ "programme": at.programme, "round": at.round, "stopping": handing_over });
+			let fields = json!({
+				"programme": at.programme, "round": at.round, "cause": cause, "stopping": stopping,
+			});
 			context.output.event("round.abandoned", fields, text);
 			return Err(ActionError::Cancelled);
 		},
-		Err(e) => return Err(ActionError::failed(e)),
+		Err(e) => return Err(failed(at, e)),
 	};
-	context.pace.record(programme.info.config, trained.local_steps, started.elapsed());
 	if !trained.loss.is_finite() {
-		return Err(ActionError::Failed(format!("training diverged: its loss is {}", trained.loss)));
+		let reason = format!("it diverged: its loss is {}; a lower `learning_rate` helps", trained.loss);
+		return Err(ActionError::Hopeless { at: *at, reason });
 	}
 
 	let envelope = UpdateEnvelope {
@@ -182,9 +232,13 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 		noise_multiplier: 0.0,
 		seed,
 	};
-	let file = TensorFile::new(envelope.to_metadata(), trained.tensors).map_err(ActionError::failed)?;
-	let bytes = file.to_bytes();
-	let artifact = artifact_hash(&bytes);
+	let (metadata, tensors) = (envelope.to_metadata(), trained.tensors);
+	// All of a model's bytes: not on a thread that others wait for.
+	let pack = move || {
+		let bytes = TensorFile::new(metadata, tensors).map_err(ActionError::failed)?.to_bytes();
+		Ok::<_, ActionError>((artifact_hash(&bytes), bytes))
+	};
+	let (artifact, bytes) = tokio::task::spawn_blocking(pack).await.map_err(ActionError::failed)??;
 	let update = UpdateState {
 		artifact,
 		base: round.base,
@@ -197,15 +251,9 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 	// Withheld before it exists, and journalled as the one to commit only once it does.
 	let (programme, round) = (at.programme, at.round);
 	context.withheld.insert(artifact, programme, round);
-	let keep = || {
-		context.journal.append(Entry::Withhold { programme, round, artifact })?;
-		crash::point("before the store has the update");
-		context.store.put(&bytes)?;
-		crash::point("after the store has the update");
-		context.journal.append(Entry::UpdateReady { programme, round, update: update.clone() })?;
-		Ok(())
-	};
-	keep_until_kept(task, keep).await?;
+	let packed = Arc::new((update, bytes));
+	keep_until_kept(task, at, &packed).await?;
+	let (update, bytes) = &*packed;
 	let fields = json!({
 		"programme": programme, "round": round, "artifact": artifact, "samples": update.samples,
 		"localSteps": update.local_steps, "askedLocalSteps": asked, "loss": update.loss, "trainSeconds": update.train_seconds,
@@ -219,15 +267,38 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 	Ok(())
 }
 
+/// Training that fails, and whether there is any point in trying again.
+fn failed(at: &At, error: TrainerError) -> ActionError {
+	match error {
+		TrainerError::Hopeless(reason) => ActionError::Hopeless { at: *at, reason },
+		error => ActionError::failed(error),
+	}
+}
+
+/// Writes the update. Waits for the disk.
+fn keep(context: &Context, at: &At, update: &UpdateState, bytes: &[u8]) -> Result<(), ActionError> {
+	let (programme, round, artifact) = (at.programme, at.round, update.artifact);
+	context.journal.append(Entry::Withhold { programme, round, artifact })?;
+	crash::point("before the store has the update");
+	context.store.put_expected(&artifact, bytes)?;
+	crash::point("after the store has the update");
+	context.journal.append(Entry::UpdateReady { programme, round, update: update.clone() })?;
+	Ok(())
+}
+
 /// Writes what took long to compute; when the disk is full, again and again, until there is space or it is not needed
 /// any more.
 async fn keep_until_kept(
 	task: &Task,
-	mut keep: impl FnMut() -> Result<(), ActionError>,
+	at: &At,
+	packed: &Arc<(UpdateState, Vec<u8>)>,
 ) -> Result<(), ActionError> {
 	let mut said = false;
 	loop {
-		let error = match keep() {
+		let (context, at, packed) = (task.context.clone(), *at, packed.clone());
+		let keeping = move || keep(&context, &at, &packed.0, &packed.1);
+		let kept = tokio::task::spawn_blocking(keeping).await.map_err(ActionError::failed)?;
+		let error = match kept {
 			Err(e) if e.is_disk_full() => e,
 			done => return done,
 		};

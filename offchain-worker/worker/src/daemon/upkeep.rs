@@ -1,6 +1,6 @@
 //! Artifacts, deadlines and the end of rounds.
 
-use super::{ActionError, At, Task};
+use super::{ActionError, At, NotFetched, Task};
 use crate::{
 	chain::{Call, SubmitError},
 	journal::Entry,
@@ -8,6 +8,7 @@ use crate::{
 	units::{format_amount, short},
 };
 use cairn_artifacts::{metadata_of, MappedFile, Store};
+use cairn_network::MaxLen;
 use cairn_primitives::{
 	envelope::WeightsEnvelope, views::Phase, ArtifactHash, DeviceId, ProgrammeId, RoundIndex,
 };
@@ -49,6 +50,48 @@ async fn network_keys(task: &Task, holders: &Holders) -> Vec<[u8; 32]> {
 	keys
 }
 
+/// How many bytes more than weights of the same shapes a file may have: room for other metadata.
+const METADATA: u64 = 64 << 10;
+
+/// What became of looking for an artifact.
+pub(super) enum Obtained {
+	/// It is in the store, and mapped into memory.
+	Here(MappedFile),
+	/// It is larger than it may be, as this sentence says, and is not fetched.
+	TooLarge(String),
+}
+
+/// The most bytes that a file may have which has the shapes of weights that are in the store.
+pub(super) fn as_large_as(
+	task: &Task,
+	weights: &ArtifactHash,
+	reason: &str,
+) -> Result<Option<MaxLen>, ActionError> {
+	let size = task.context.store.size(weights)?;
+	Ok(size.map(|size| MaxLen { bytes: size.saturating_add(METADATA), reason: reason.into() }))
+}
+
+/// The most bytes that an artifact may have which the chain names as weights, if other weights of the same programme
+/// are in the store: all have the same shapes.
+fn most_of_weights(task: &Task, artifact: &ArtifactHash) -> Result<Option<MaxLen>, ActionError> {
+	let reason = "weights have no more than others of their programme and some metadata; the committee that agreed on \
+	              these can be challenged";
+	for programme in &task.view.programmes {
+		let info = &programme.info;
+		let base = programme.round.as_ref().map(|round| round.base);
+		let all: Vec<_> = [info.genesis_weights, info.weights].into_iter().chain(base).collect();
+		if !all.contains(artifact) {
+			continue;
+		}
+		for other in all.iter().filter(|other| *other != artifact) {
+			if let Some(most) = as_large_as(task, other, reason)? {
+				return Ok(Some(most));
+			}
+		}
+	}
+	Ok(None)
+}
+
 /// The bytes of an artifact, mapped into memory: from the store, or from the network until that works or the action is
 /// overtaken.
 pub(super) async fn obtain(
@@ -56,6 +99,19 @@ pub(super) async fn obtain(
 	artifact: &ArtifactHash,
 	holders: Holders,
 ) -> Result<MappedFile, ActionError> {
+	match obtain_up_to(task, artifact, holders, most_of_weights(task, artifact)?).await? {
+		Obtained::Here(file) => Ok(file),
+		Obtained::TooLarge(reason) => Err(ActionError::Fetch { artifact: *artifact, reason }),
+	}
+}
+
+/// The same of an artifact that must not be larger than `most`.
+pub(super) async fn obtain_up_to(
+	task: &Task,
+	artifact: &ArtifactHash,
+	holders: Holders,
+	most: Option<MaxLen>,
+) -> Result<Obtained, ActionError> {
 	let mut pause = Duration::from_millis(500);
 	let mut failures = 0u32;
 	loop {
@@ -63,7 +119,7 @@ pub(super) async fn obtain(
 		// Reading it through and hashing it takes its time.
 		let mapped = tokio::task::spawn_blocking(move || store.map(&wanted)).await;
 		match mapped.map_err(ActionError::failed)? {
-			Ok(Some(file)) => return Ok(file),
+			Ok(Some(file)) => return Ok(Obtained::Here(file)),
 			Ok(None) => {},
 			// The store has moved the damaged file aside; another holder's bytes take its place.
 			Err(e) => tracing::warn!("{e}"),
@@ -73,26 +129,26 @@ pub(super) async fn obtain(
 		}
 		let keys = network_keys(task, &holders).await;
 		let fetched = tokio::select! {
-			fetched = task.context.exchange.fetch(*artifact, keys) => fetched,
+			fetched = task.context.exchange.fetch_up_to(*artifact, keys, most.clone()) => fetched,
 			() = task.cancelled() => return Err(ActionError::Cancelled),
 		};
-		if let Err(reason) = fetched {
-			failures += 1;
-			if failures == 3 {
-				let error = ActionError::Fetch { artifact: *artifact, reason: reason.clone() }.to_string();
-				let text = format!("{error}; still trying");
-				task.context.output.event(
-					"artifact.missing",
-					json!({ "artifact": artifact, "reason": reason }),
-					text,
-				);
-			}
-			tokio::select! {
-				() = tokio::time::sleep(pause) => {},
-				() = task.cancelled() => return Err(ActionError::Cancelled),
-			}
-			pause = (pause * 2).min(Duration::from_secs(15));
+		let reason = match fetched {
+			Ok(()) => continue,
+			Err(NotFetched::TooLarge(reason)) => return Ok(Obtained::TooLarge(reason)),
+			Err(NotFetched::Failed(reason)) => reason,
+		};
+		failures += 1;
+		if failures == 3 {
+			let error = ActionError::Fetch { artifact: *artifact, reason: reason.clone() }.to_string();
+			let text = format!("{error}; still trying");
+			let fields = json!({ "artifact": artifact, "reason": reason });
+			task.context.output.event("artifact.missing", fields, text);
 		}
+		tokio::select! {
+			() = tokio::time::sleep(pause) => {},
+			() = task.cancelled() => return Err(ActionError::Cancelled),
+		}
+		pause = (pause * 2).min(Duration::from_secs(15));
 	}
 }
 

@@ -107,8 +107,9 @@ pub enum JournalError {
 	/// A line in the middle is not what was written.
 	#[error(
 		"the journal {path} is damaged in line {line} ({reason}). Nothing was changed. If you have no intact copy, move the \
-		 file away and start again: the worker then reads from the chain what it has committed, but it cannot reveal \
-		 an aggregate whose salt was in the file, and it sits out the rounds that run now",
+		 file away and start again: the worker then reads from the chain what it has committed, and does nothing of that \
+		 twice; an update that was not committed yet is trained anew, and an aggregate whose salt was in the file cannot be \
+		 revealed, which costs that round's share",
 		path = path.display()
 	)]
 	Damaged {

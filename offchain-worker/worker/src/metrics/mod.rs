@@ -147,7 +147,7 @@ impl Default for Metrics {
 			rounds: m.counts(
 				"rounds_total",
 				"Rounds that this worker had a part in, by outcome: finalised, failed, abandoned (training did not end in time), \
-				 late (the update was too late to be sent)",
+				 late (the update was too late to be sent), hopeless (training fails however often it is tried)",
 				"outcome",
 			),
 			round: m.numbers("round", "Number of the running round, at the newest finalised block", &["programme"]),
@@ -203,7 +203,7 @@ impl Default for Metrics {
 			registry: m.0,
 		};
 		// So that a rate can be taken from the first failure on.
-		for outcome in ["finalised", "failed", "abandoned", "late"] {
+		for outcome in ["finalised", "failed", "abandoned", "late", "hopeless"] {
 			metrics.rounds.with_label_values(&[outcome]);
 		}
 		for kind in ["transaction", "chain", "journal", "store", "fetch", "other"] {
@@ -223,7 +223,9 @@ impl Metrics {
 	pub fn observe(&self, event: &str, fields: &Value) {
 		let seconds = |name: &str| fields.get(name).and_then(Value::as_f64).unwrap_or_default().max(0.0);
 		match event {
-			"round.finalised" | "round.failed" | "round.abandoned" | "round.late" => {
+			// Not too slow, but stopped or shut out.
+			"round.abandoned" if fields.get("cause").is_some_and(|cause| cause != "window") => {},
+			"round.finalised" | "round.failed" | "round.abandoned" | "round.late" | "round.hopeless" => {
 				self.rounds.with_label_values(&[&event["round.".len()..]]).inc();
 			},
 			"round.trained" => {
@@ -243,7 +245,8 @@ impl Metrics {
 			"artifact.fetched" => self.fetching.inc_by(seconds("fetchSeconds")),
 			"aggregate.revealed" => self.reveals.inc(),
 			"update.refused" => self.refused.inc(),
-			"chain.waiting" => self.waiting.inc(),
+			// Later ones only remind of it.
+			"chain.waiting" if seconds("seconds") == 0.0 => self.waiting.inc(),
 			"action.failed" => {
 				let kind = fields.get("kind").and_then(Value::as_str).unwrap_or("other");
 				self.errors.with_label_values(&[kind]).inc();
@@ -298,11 +301,12 @@ impl Metrics {
 		if let Some(newest) = *self.newest.lock().unwrap_or_else(PoisonError::into_inner) {
 			self.age.set(newest.elapsed().as_secs_f64());
 		}
-		let sampled =
-			self.sampler.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|sample| sample());
-		if let Some(sampled) = sampled {
-			self.take(&sampled);
+		// Held until all is added: of two who ask at once, each would add what the other adds.
+		let sampler = self.sampler.lock().unwrap_or_else(PoisonError::into_inner);
+		if let Some(sample) = &*sampler {
+			self.take(&sample());
 		}
+		drop(sampler);
 		let mut text = Vec::new();
 		TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
 		Ok(text)

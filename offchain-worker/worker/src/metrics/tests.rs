@@ -3,7 +3,13 @@
 use super::*;
 use crate::plan::tests::{round, view};
 use serde_json::json;
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+	net::SocketAddr,
+	sync::{
+		atomic::{AtomicU64, Ordering},
+		Arc,
+	},
+};
 use tokio::{
 	io::{AsyncReadExt, AsyncWriteExt},
 	net::TcpStream,
@@ -37,6 +43,12 @@ async fn what_happened_is_scraped_in_prometheus_text_format() {
 	metrics.observe("round.committed", &json!({}));
 	metrics.observe("round.finalised", &json!({}));
 	metrics.observe("round.late", &json!({}));
+	metrics.observe("round.hopeless", &json!({}));
+	metrics.observe("round.abandoned", &json!({ "cause": "window" }));
+	metrics.observe("round.abandoned", &json!({ "cause": "stopping" }));
+	metrics.observe("chain.waiting", &json!({ "reason": "no node answers", "seconds": 0 }));
+	metrics.observe("chain.waiting", &json!({ "reason": "no node has answered", "seconds": 30 }));
+	metrics.observe("chain.waiting", &json!({ "reason": "no new block" }));
 	metrics.observe("update.refused", &json!({}));
 	metrics.observe("action.failed", &json!({ "kind": "store" }));
 	metrics.observe("no.such.event", &json!({ "localSteps": 1 }));
@@ -67,6 +79,9 @@ async fn what_happened_is_scraped_in_prometheus_text_format() {
 		"cairn_worker_rounds_total{outcome=\"finalised\"} 1",
 		"cairn_worker_rounds_total{outcome=\"late\"} 1",
 		"cairn_worker_rounds_total{outcome=\"failed\"} 0",
+		"cairn_worker_rounds_total{outcome=\"hopeless\"} 1",
+		"cairn_worker_rounds_total{outcome=\"abandoned\"} 1",
+		"cairn_worker_waiting_total 2",
 		"cairn_worker_local_steps_total 42",
 		"cairn_worker_training_seconds_total 2",
 		"cairn_worker_fetch_seconds_total 0.5",
@@ -93,6 +108,24 @@ async fn what_happened_is_scraped_in_prometheus_text_format() {
 	] {
 		has(&answer, line);
 	}
+}
+
+#[test]
+fn what_is_counted_elsewhere_is_added_once_when_several_ask_at_once() {
+	let metrics = Metrics::default();
+	let total = AtomicU64::new(0);
+	metrics.sample(move || Sampled {
+		transactions: vec![("landed", total.fetch_add(1000, Ordering::SeqCst) + 1000)],
+		..Sampled::default()
+	});
+	let ask = || (0..100).for_each(|_| drop(metrics.render().unwrap()));
+	std::thread::scope(|scope| {
+		for _ in 0..8 {
+			scope.spawn(ask);
+		}
+	});
+	let text = String::from_utf8(metrics.render().unwrap()).unwrap();
+	has(&text, "cairn_worker_transactions_total{outcome=\"landed\"} 801000");
 }
 
 #[tokio::test]

@@ -75,6 +75,8 @@ pub struct ChainView {
 	pub best: u32,
 	/// This worker's account.
 	pub me: AccountId32,
+	/// This worker's network key: its libp2p identity.
+	pub network_key: [u8; 32],
 	/// This worker's device.
 	pub device: Option<Device>,
 	/// Whether this worker stands ready for committees.
@@ -90,7 +92,13 @@ pub struct ChainView {
 
 impl ChainView {
 	fn active(&self) -> bool {
-		self.device.as_ref().is_some_and(|d| d.state == DeviceState::Active)
+		self.device.as_ref().is_some_and(|d| d.state == DeviceState::Active) && self.reachable()
+	}
+
+	/// Whether others find this worker by what the chain has of its device. What it did otherwise would cost fees, and
+	/// be left out by all who do not find it.
+	fn reachable(&self) -> bool {
+		self.device.as_ref().is_none_or(|device| Notice::of_network_key(device, self.network_key).is_none())
 	}
 }
 
@@ -318,7 +326,7 @@ fn plan_round(
 			}
 		},
 		Phase::Availability => {
-			if aggregates && member.is_some_and(|m| m.bitmap.is_none()) {
+			if aggregates && view.reachable() && member.is_some_and(|m| m.bitmap.is_none()) {
 				actions.push(Action::Vote { at });
 			}
 		},
@@ -327,7 +335,8 @@ fn plan_round(
 			if aggregates && member.is_some_and(|m| !m.committed) {
 				match journal.aggregate(at.programme, at.round, at.attempt) {
 					Some(_) => actions.push(Action::CommitAggregate { at }),
-					None => actions.push(Action::Aggregate { at }),
+					None if view.reachable() => actions.push(Action::Aggregate { at }),
+					None => {},
 				}
 			}
 		},

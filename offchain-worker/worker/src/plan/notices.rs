@@ -1,7 +1,8 @@
 //! What a person should know.
 
 use super::{seat, ChainView, Duties};
-use crate::journal::JournalState;
+use crate::{chain::Device, journal::JournalState, units::hex};
+use cairn_network::peer_id_of_network_key;
 use cairn_primitives::{
 	views::{Phase, ProgrammeState},
 	DeviceState, ProgrammeId, RoundIndex,
@@ -14,6 +15,13 @@ pub enum Notice {
 	NoDevice,
 	/// The device may not take part.
 	DeviceNotActive(String),
+	/// The chain has another network key for the device than this worker's.
+	OtherNetworkKey {
+		/// The one that the chain has.
+		chain: [u8; 32],
+		/// This worker's.
+		own: [u8; 32],
+	},
 	/// Aggregator by role, but not enlisted on chain.
 	NotEnlisted,
 	/// Drawn into a committee, but not running as aggregator.
@@ -54,6 +62,14 @@ impl std::fmt::Display for Notice {
 				"this worker's device is {state}, not active: run `cairn-worker register`. A device suspended after a failed \
 				 re-check comes back when it is attested, which this worker sees to; one that governance suspended waits for \
 				 governance; after retirement, register another"
+			),
+			Self::OtherNetworkKey { chain, own } => write!(
+				f,
+				"the chain has another network key for this device than this worker's: peer id {} there, {} here. Others look for \
+				 the first and take this worker for a guest, so nothing is trained or aggregated: run `cairn-worker register`, \
+				 which binds this worker's key. If another machine runs with this account, give it a device of its own",
+				peer(chain),
+				peer(own)
 			),
 			Self::NotEnlisted => write!(
 				f,
@@ -104,6 +120,20 @@ impl std::fmt::Display for Notice {
 	}
 }
 
+/// A network key as people know it.
+fn peer(key: &[u8; 32]) -> String {
+	peer_id_of_network_key(*key).map_or_else(|_| hex(key), |peer| peer.to_string())
+}
+
+impl Notice {
+	/// What to say when the chain has another network key for this worker's device than `own`. A device that has none yet
+	/// is not active, which is said anyway.
+	pub fn of_network_key(device: &Device, own: [u8; 32]) -> Option<Self> {
+		let chain = device.network_key.filter(|key| *key != own)?;
+		Some(Self::OtherNetworkKey { chain, own })
+	}
+}
+
 /// Minutes by which a finalised block may be old: finality takes a few blocks, and some more after a pause.
 const OLD: u64 = 5;
 /// Minutes by which it may be in the future: authors may be ahead by less than one.
@@ -132,8 +162,12 @@ pub fn notices(view: &ChainView, journal: &JournalState, duties: &Duties) -> Vec
 		Some(device) if device.state != DeviceState::Active => {
 			notices.push(Notice::DeviceNotActive(format!("{:?}", device.state).to_lowercase()));
 		},
-		Some(_) if duties.aggregator && !view.enlisted => notices.push(Notice::NotEnlisted),
-		Some(_) => {},
+		Some(device) => {
+			notices.extend(Notice::of_network_key(device, view.network_key));
+			if duties.aggregator && !view.enlisted {
+				notices.push(Notice::NotEnlisted);
+			}
+		},
 	}
 	notices.extend(view.clock_ahead.and_then(clock_notice));
 	for id in &duties.programmes {
@@ -199,6 +233,17 @@ mod tests {
 		assert_eq!(of_clock(-60), [Notice::ClockBehind(1)]);
 		assert_eq!(of_clock(-3600), [Notice::ClockBehind(32)]);
 		assert_eq!(of_clock(i64::MIN).len() + of_clock(i64::MAX).len(), 2);
+	}
+
+	#[test]
+	fn notice_of_another_network_key_names_both_peers_and_the_remedy() {
+		let key = |seed| cairn_network::network_key(&cairn_network::keypair_from_seed([seed; 32]));
+		let keys = [1, 2].map(key);
+		let said = Notice::OtherNetworkKey { chain: keys[0], own: keys[1] }.to_string();
+		for part in [peer(&keys[0]), peer(&keys[1]), "cairn-worker register".into()] {
+			assert!(said.contains(&part), "no {part} in {said}");
+		}
+		assert!(peer(&keys[0]).starts_with("12D3KooW"), "{said}");
 	}
 
 	#[test]

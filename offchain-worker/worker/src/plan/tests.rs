@@ -4,13 +4,14 @@ use super::*;
 use crate::journal::{AggregateState, Entry, SentTx, UpdateState};
 use cairn_primitives::{
 	hardware::{EvidenceKind, Speed},
-	views::{CommitInfo, EvidenceInfo, MemberInfo},
+	views::{ChallengeInfo, CommitInfo, EvidenceInfo, MemberInfo},
 	AggregationRule, DeviceClass, RoundTerms, Schedule,
 };
 use std::collections::BTreeSet;
 
 pub(crate) const ME: AccountId32 = AccountId32([1; 32]);
 pub(crate) const OTHER: AccountId32 = AccountId32([2; 32]);
+pub(crate) const NETWORK_KEY: [u8; 32] = [9; 32];
 pub(crate) const CONFIG: H256 = H256([10; 32]);
 pub(crate) const GENESIS_WEIGHTS: H256 = H256([11; 32]);
 pub(crate) const WEIGHTS: H256 = H256([12; 32]);
@@ -24,7 +25,7 @@ pub(crate) fn device(state: DeviceState) -> Device {
 		class: DeviceClass::Cpu,
 		memory_mib: 1024,
 		state,
-		network_key: Some([9; 32]),
+		network_key: Some(NETWORK_KEY),
 		vendor: Vec::new(),
 		model: Vec::new(),
 		image: None,
@@ -109,6 +110,7 @@ pub(crate) fn view(round: Option<Round>) -> ChainView {
 		finalised: 100,
 		best: 102,
 		me: ME,
+		network_key: NETWORK_KEY,
 		device: Some(device(DeviceState::Active)),
 		enlisted: true,
 		can_attest: true,
@@ -341,6 +343,108 @@ fn aggregator_reveals_once_what_it_committed_to() {
 }
 
 #[test]
+fn second_committee_computes_commits_and_reveals_under_its_own_number() {
+	let at = At { attempt: 1, ..HERE };
+	let mut again = Round { attempt: 1, ..round(Phase::Aggregate) };
+	assert_eq!(planned(&view(Some(again.clone())), &with_aggregate(0), &both()), [Action::Aggregate { at }]);
+	assert_eq!(
+		planned(&view(Some(again.clone())), &with_aggregate(1), &both()),
+		[Action::CommitAggregate { at }]
+	);
+	(again.phase, again.committee[1].committed) = (Phase::Reveal, true);
+	let revealing = view(Some(again));
+	assert_eq!(planned(&revealing, &with_aggregate(1), &both()), [Action::Reveal { at }]);
+	assert_eq!(planned(&revealing, &with_aggregate(0), &both()), []);
+}
+
+/// A round whose committee agreed on a result.
+fn agreed(result: H256, quality: &[u8]) -> ChainView {
+	let (result, quality) = (Some(result), Some(quality_digest(quality)));
+	view(Some(Round { result, quality, ..round(Phase::Challenge) }))
+}
+
+#[test]
+fn result_is_challenged_when_it_is_not_what_this_worker_computed() {
+	let own = H256([60; 32]);
+	assert_eq!(planned(&agreed(own, &[100]), &with_aggregate(0), &both()), []);
+	let challenge = [Action::Challenge { at: HERE, claimed: own }];
+	let wrong = agreed(H256([70; 32]), &[100]);
+	assert_eq!(planned(&wrong, &with_aggregate(0), &both()), challenge);
+	// Who is paid how much depends on the quality.
+	assert_eq!(planned(&agreed(own, &[99]), &with_aggregate(0), &both()), challenge);
+	// Not without having computed it with this committee, without the role, or when the window has closed.
+	for journal in [JournalState::default(), with_update(), with_aggregate(1)] {
+		assert_eq!(planned(&wrong, &journal, &both()), []);
+	}
+	assert_eq!(planned(&wrong, &with_aggregate(0), &Duties { aggregator: false, ..both() }), []);
+	let late = ChainView { best: 200 + ADVANCE_SPREAD, ..wrong };
+	let advance = [Action::Advance { at: HERE, phase: Phase::Challenge }];
+	assert_eq!(planned(&late, &with_aggregate(0), &both()), advance);
+}
+
+const AUDIT: At = At { attempt: 1, ..HERE };
+
+/// A round whose result is disputed. This worker sat on the committee that agreed on it.
+fn audited(phase: Phase, auditors: &[AccountId32]) -> Round {
+	let mut disputed = Round { attempt: 1, result: Some(H256([70; 32])), ..round(phase) };
+	disputed.committee[1].committed = true;
+	disputed.challenge = Some(ChallengeInfo {
+		challenger: OTHER,
+		claimed: H256([60; 32]),
+		committee: auditors.iter().copied().map(member).collect(),
+		verdict: None,
+	});
+	disputed
+}
+
+#[test]
+fn auditor_computes_anew_commits_and_reveals_under_the_audits_number() {
+	let mut disputed = audited(Phase::AuditAggregate, &[OTHER, ME]);
+	let open = view(Some(disputed.clone()));
+	for journal in [JournalState::default(), with_aggregate(0)] {
+		assert_eq!(planned(&open, &journal, &both()), [Action::Aggregate { at: AUDIT }]);
+	}
+	assert_eq!(planned(&open, &with_aggregate(1), &both()), [Action::CommitAggregate { at: AUDIT }]);
+	disputed.challenge.as_mut().unwrap().committee[1].committed = true;
+	assert_eq!(planned(&view(Some(disputed.clone())), &with_aggregate(1), &both()), []);
+
+	disputed.phase = Phase::AuditReveal;
+	let revealing = view(Some(disputed.clone()));
+	assert_eq!(planned(&revealing, &with_aggregate(1), &both()), [Action::Reveal { at: AUDIT }]);
+	assert_eq!(planned(&revealing, &with_aggregate(0), &both()), []);
+	assert_eq!(notices(&revealing, &with_aggregate(0), &both()), [Notice::CannotReveal(0, 3)]);
+	disputed.challenge.as_mut().unwrap().committee[1].revealed = Some(H256([60; 32]));
+	assert_eq!(planned(&view(Some(disputed)), &with_aggregate(1), &both()), []);
+}
+
+#[test]
+fn auditor_that_did_not_commit_does_not_reveal() {
+	let disputed = view(Some(audited(Phase::AuditReveal, &[OTHER, ME])));
+	assert_eq!(planned(&disputed, &with_aggregate(1), &both()), []);
+}
+
+#[test]
+fn who_is_no_auditor_or_has_not_the_role_does_nothing_in_an_audit_but_to_move_it_on() {
+	for phase in [Phase::AuditAggregate, Phase::AuditReveal] {
+		// A member of the committee whose result is disputed: its own acts were in another attempt.
+		let elsewhere = view(Some(audited(phase, &[OTHER])));
+		for journal in [JournalState::default(), with_aggregate(0), with_aggregate(1)] {
+			assert_eq!(planned(&elsewhere, &journal, &both()), [], "{phase:?}");
+		}
+		assert_eq!(notices(&elsewhere, &JournalState::default(), &both()), []);
+		let drawn = view(Some(audited(phase, &[OTHER, ME])));
+		let trainer = Duties { aggregator: false, ..both() };
+		assert_eq!(planned(&drawn, &with_aggregate(1), &trainer), []);
+		assert_eq!(notices(&drawn, &with_aggregate(1), &trainer), [Notice::DrawnWithoutRole(0)]);
+		for late in [elsewhere, drawn] {
+			let late = ChainView { best: 200 + ADVANCE_SPREAD, ..late };
+			let advance = [Action::Advance { at: AUDIT, phase }];
+			assert_eq!(planned(&late, &with_aggregate(1), &both()), advance, "{phase:?}");
+		}
+	}
+}
+
+#[test]
 fn aggregator_that_did_not_commit_does_not_reveal() {
 	assert_eq!(planned(&view(Some(round(Phase::Reveal))), &with_aggregate(0), &both()), []);
 }
@@ -480,6 +584,26 @@ fn notices_say_what_is_missing() {
 	let mut foreign = round(Phase::Commit);
 	foreign.commits = vec![commit(0, ME, H256([99; 32]))];
 	assert_eq!(notices(&view(Some(foreign)), &with_update(), &both()), [Notice::ForeignCommit(0, 3)]);
+}
+
+#[test]
+fn device_with_another_network_key_on_chain_starts_nothing_until_it_is_registered_and_that_is_said() {
+	let other = |phase| ChainView { network_key: [8; 32], ..view(Some(round(phase))) };
+	for journal in [JournalState::default(), with_update()] {
+		for phase in [Phase::Commit, Phase::Availability, Phase::Aggregate] {
+			assert_eq!(planned(&other(phase), &journal, &both()), [], "{phase:?}");
+		}
+	}
+	let said = notices(&other(Phase::Commit), &JournalState::default(), &both());
+	assert_eq!(said, [Notice::OtherNetworkKey { chain: NETWORK_KEY, own: [8; 32] }]);
+	// What was computed before needs nobody to find this worker.
+	let aggregate = other(Phase::Aggregate);
+	assert_eq!(planned(&aggregate, &with_aggregate(0), &both()), [Action::CommitAggregate { at: HERE }]);
+	// Registered, the same device goes on.
+	let registered = Device { network_key: Some([8; 32]), ..device(DeviceState::Active) };
+	let bound = ChainView { device: Some(registered), ..other(Phase::Commit) };
+	assert_eq!(planned(&bound, &JournalState::default(), &both()), [Action::Train { at: HERE }]);
+	assert_eq!(notices(&bound, &JournalState::default(), &both()), []);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use cairn_artifacts::{artifact_hash, Tensor, TensorFile};
 use cairn_primitives::{
 	envelope::{UpdateEnvelope, WeightsEnvelope},
 	round::aggregate_commitment,
-	views::{Phase, ProgrammeState},
+	views::{ChallengeInfo, Phase, ProgrammeState},
 	DeviceId, DeviceState, RoundIndex,
 };
 use std::{
@@ -56,6 +56,8 @@ pub(super) struct State {
 	pub(super) best: Option<Round>,
 	/// What the chain asks of a device of this worker's speed, at most.
 	pub(super) steps: u32,
+	/// The first committee does not agree, and the second agrees on something else than this worker computed.
+	pub(super) disputed: bool,
 }
 
 pub(super) struct FakeLedger {
@@ -87,6 +89,7 @@ impl FakeLedger {
 			drawable: 3,
 			best: None,
 			steps: u32::MAX,
+			disputed: false,
 		});
 		Arc::new(Self { state, heads, finalised, best })
 	}
@@ -123,6 +126,13 @@ pub(super) fn apply(state: &mut State, call: &Call) -> Result<(), SubmitError> {
 	let programme = &mut state.view.programmes[0];
 	let Some(round) = &mut programme.round else { return Err(refused("NoRound")) };
 	match call {
+		Call::VoteAvailability { attempt, .. }
+		| Call::CommitAggregate { attempt, .. }
+		| Call::RevealAggregate { attempt, .. }
+			if *attempt != round.attempt =>
+		{
+			return Err(refused("WrongAttempt"));
+		},
 		Call::CommitUpdate { artifact, samples, local_steps, .. } => {
 			if round.phase != Phase::Commit {
 				return Err(refused("CommitWindowClosed"));
@@ -149,14 +159,33 @@ pub(super) fn apply(state: &mut State, call: &Call) -> Result<(), SubmitError> {
 			round.phase = Phase::Aggregate;
 		},
 		Call::CommitAggregate { commitment, .. } => {
-			round.committee[0].committed = true;
+			let (committee, next) = match &mut round.challenge {
+				Some(challenge) => (&mut challenge.committee, Phase::AuditReveal),
+				None => (&mut round.committee, Phase::Reveal),
+			};
+			if committee[0].committed {
+				return Err(refused("AlreadyCommitted"));
+			}
+			committee[0].committed = true;
 			state.commitment = Some(*commitment);
-			round.phase = Phase::Reveal;
+			round.phase = next;
 		},
 		Call::RevealAggregate { programme: p, round: r, attempt, result, quality, salt } => {
 			let opened = aggregate_commitment(&GENESIS, *p, *r, *attempt, &ME.0, result, quality, &salt.0);
 			if state.commitment != Some(opened) {
 				return Err(refused("WrongReveal"));
+			}
+			if state.disputed && round.challenge.is_none() {
+				if round.attempt == 0 {
+					// Another committee gets the same commits.
+					(round.attempt, round.phase, round.included) = (1, Phase::Availability, Vec::new());
+					round.committee = vec![member(ME)];
+				} else {
+					round.committee[0].revealed = Some(*result);
+					(round.result, round.quality) = (Some(H256([98; 32])), Some(H256([99; 32])));
+					round.phase = Phase::Challenge;
+				}
+				return Ok(());
 			}
 			let mut done = round.clone();
 			(done.phase, done.result) = (Phase::Finalised, Some(*result));
@@ -164,6 +193,17 @@ pub(super) fn apply(state: &mut State, call: &Call) -> Result<(), SubmitError> {
 			programme.info.weights = *result;
 			programme.info.state = ProgrammeState::Completed;
 			programme.round = None;
+		},
+		Call::Challenge { claimed, .. } => {
+			if round.phase != Phase::Challenge {
+				return Err(refused("WindowClosed"));
+			}
+			// On a real chain the challenger is no auditor; here there is nobody else.
+			let committee = vec![member(ME)];
+			round.challenge =
+				Some(ChallengeInfo { challenger: ME, claimed: *claimed, committee, verdict: None });
+			round.attempt += 1;
+			round.phase = Phase::AuditAggregate;
 		},
 		Call::Advance { .. } => {
 			round.phase = Phase::Failed;
@@ -284,6 +324,21 @@ impl Exchange for FakeExchange {
 		self.store.put_expected(&artifact, &bytes).map_err(|e| e.to_string())
 	}
 
+	async fn fetch_up_to(
+		&self,
+		artifact: ArtifactHash,
+		preferred: Vec<[u8; 32]>,
+		most: Option<cairn_network::MaxLen>,
+	) -> Result<(), NotFetched> {
+		let len = self.elsewhere.lock().unwrap().get(&artifact).map_or(0, |bytes| bytes.len() as u64);
+		match most {
+			Some(most) if len > most.bytes => {
+				Err(NotFetched::TooLarge(format!("{len} bytes: {}", most.reason)))
+			},
+			_ => self.fetch(artifact, preferred).await.map_err(NotFetched::Failed),
+		}
+	}
+
 	async fn announce(&self, artifact: ArtifactHash) -> Result<(), String> {
 		self.announced.send_modify(|all| all.push(artifact));
 		Ok(())
@@ -298,6 +353,8 @@ pub(super) struct FakeTrainer {
 	pub(super) endless: bool,
 	/// It does not get beyond this step.
 	pub(super) stuck_at: Option<u32>,
+	/// Why it fails, each time.
+	pub(super) unfit: Option<&'static str>,
 	/// What makes this process's updates unlike another's.
 	pub(super) salt: f32,
 	pub(super) started: watch::Sender<bool>,
@@ -311,6 +368,9 @@ impl Trainer for FakeTrainer {
 		// Another result at every run: a second one would be a different update.
 		let run = self.runs.fetch_add(1, Ordering::SeqCst);
 		self.started.send_replace(true);
+		if let Some(reason) = self.unfit {
+			return Err(TrainerError::Hopeless(reason.into()));
+		}
 		let mut step = 0;
 		loop {
 			step = (step + 1).min(self.stuck_at.unwrap_or(u32::MAX));

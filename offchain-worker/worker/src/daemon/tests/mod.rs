@@ -131,6 +131,35 @@ async fn own_update_is_withheld_until_the_commit_window_has_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn committed_update_is_withheld_after_a_restart_without_the_journal_too() {
+	use cairn_network::AccessPolicy;
+	let worker = Worker::new(open_round(), FakeTrainer::default());
+	// The window stays open after this worker's commit.
+	worker.ledger.change(|s| s.view.programmes[0].info.target_updates = 2);
+	let process = worker.start();
+	let commit = |s: &State| s.view.programmes[0].round.as_ref().unwrap().commits.first().map(|c| c.artifact);
+	let artifact = commit(&worker.ledger.until(|s| commit(s).is_some()).await).unwrap();
+	process.kill().await;
+	std::fs::remove_dir_all(worker.dir.path().join("journal")).unwrap();
+
+	let process = worker.start();
+	let policy = ChainPolicy::new(worker.ledger.clone(), process.context.withheld.clone());
+	let base = base_weights().hash();
+	let mut poll = tokio::time::interval(Duration::from_millis(1));
+	while !policy.may_serve(&base) {
+		assert!(!policy.may_serve(&artifact));
+		poll.tick().await;
+	}
+	assert!(worker.exchange.store.contains(&artifact) && !policy.may_serve(&artifact));
+	worker.ledger.change_round(|r| (r.phase, r.committee) = (Phase::Availability, Vec::new()));
+	while !policy.may_serve(&artifact) {
+		poll.tick().await;
+	}
+	process.stop().await;
+	assert_eq!(worker.trainer.runs.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn training_stops_when_the_window_closes_and_nothing_is_committed() {
 	let worker = Worker::new(open_round(), FakeTrainer { endless: true, ..FakeTrainer::default() });
 	let process = worker.start();
@@ -148,7 +177,7 @@ async fn training_stops_when_the_window_closes_and_nothing_is_committed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopping_ends_training_promptly_and_cleanly() {
+async fn stopping_ends_training_that_would_not_end_and_nothing_is_sent() {
 	let worker = Worker::new(open_round(), FakeTrainer { endless: true, ..FakeTrainer::default() });
 	let process = worker.start();
 	worker.trainer.started.subscribe().wait_for(|started| *started).await.unwrap();
@@ -214,6 +243,47 @@ async fn update_that_is_not_what_was_committed_to_is_voted_out_with_the_reason()
 	let refusals = worker.events("update.refused");
 	assert_eq!(refusals.len(), 1);
 	assert!(refusals[0]["reason"].as_str().unwrap().contains("base"), "{refusals:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_update_does_not_stay_in_the_store_and_one_that_is_too_large_is_not_even_fetched() {
+	let mut running = open_round();
+	running.phase = Phase::Availability;
+	let worker = Worker::new(running, FakeTrainer::default());
+	let (good, good_bytes) = worker.foreign_update(base_weights().hash(), 0);
+	// What somebody else made, under a name of one's own.
+	let copied = crate::plan::tests::commit(1, ME, good.artifact);
+	let (mut stale, stale_bytes) = worker.foreign_update(H256([99; 32]), 2);
+	stale.index = 2;
+	let large_bytes = vec![7; 1 << 20];
+	let large = crate::plan::tests::commit(3, good.producer, cairn_artifacts::artifact_hash(&large_bytes));
+	// And something that this worker needs for itself.
+	let needed = crate::plan::tests::commit(4, good.producer, base_weights().hash());
+	worker.exchange.elsewhere.lock().unwrap().extend([
+		(good.artifact, good_bytes),
+		(stale.artifact, stale_bytes),
+		(large.artifact, large_bytes),
+	]);
+	let commits = vec![good.clone(), copied, stale.clone(), large.clone(), needed.clone()];
+	worker.ledger.change_round(|r| {
+		r.commit_count = 5;
+		r.commits = commits;
+		r.committee = vec![member(ME)];
+	});
+	let process = worker.start();
+	let state = worker.ledger.until(|s| !s.submitted.is_empty()).await;
+	process.stop().await;
+	let Call::VoteAvailability { bitmap, .. } = &state.submitted[0].1 else {
+		panic!("{:?}", state.submitted)
+	};
+	assert_eq!(bitmap, &[0b00001]);
+	let reasons: Vec<String> =
+		worker.events("update.refused").iter().map(|e| e["reason"].to_string()).collect();
+	assert_eq!(reasons.len(), 4, "{reasons:?}");
+	assert!(reasons.iter().any(|reason| reason.contains("1048576 bytes")), "{reasons:?}");
+	let store = &worker.exchange.store;
+	assert!(store.contains(&good.artifact) && store.contains(&needed.artifact));
+	assert!(!store.contains(&stale.artifact) && !store.contains(&large.artifact));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,8 +369,9 @@ async fn nothing_is_paid_for_moving_on_to_a_committee_that_cannot_be_drawn() {
 #[tokio::test]
 async fn peer_that_is_no_device_is_a_guest_and_gets_nothing_that_is_withheld() {
 	use cairn_network::{AccessPolicy, Admission};
-	let withheld = Withheld::default();
-	let policy = ChainPolicy::new(FakeLedger::new(open_round()), withheld.clone());
+	let (ledger, withheld) = (FakeLedger::new(open_round()), Withheld::default());
+	withheld.follow(&ledger.now().view);
+	let policy = ChainPolicy::new(ledger, withheld.clone());
 	assert_eq!(policy.admits([7; 32]).await, Admission::Guest);
 	let update = cairn_primitives::H256::repeat_byte(7);
 	assert!(policy.may_serve(&update));

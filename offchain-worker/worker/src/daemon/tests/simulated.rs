@@ -10,7 +10,10 @@ use crate::{
 	crash,
 	daemon::Ledger,
 	journal::SharedJournal,
-	plan::{tests::ME, ChainView, Duties, ProgrammeView},
+	plan::{
+		tests::{ME, NETWORK_KEY},
+		ChainView, Duties, ProgrammeView,
+	},
 };
 use async_trait::async_trait;
 use cairn_primitives::{ArtifactHash, DeviceId, ProgrammeId, RoundIndex, H256};
@@ -42,6 +45,7 @@ pub(super) enum Did {
 	Vote(ProgrammeId, RoundIndex, u32, Vec<u8>),
 	CommitAggregate(ProgrammeId, RoundIndex, u32, H256),
 	Reveal(ProgrammeId, RoundIndex, u32, ArtifactHash, Vec<u8>, H256),
+	Challenge(ProgrammeId, RoundIndex, ArtifactHash),
 	Advance(ProgrammeId),
 }
 
@@ -60,6 +64,7 @@ impl From<&Call> for Did {
 			Call::RevealAggregate { programme, round, attempt, result, quality, salt } => {
 				Self::Reveal(programme, round, attempt, result, quality, salt)
 			},
+			Call::Challenge { programme, round, claimed } => Self::Challenge(programme, round, claimed),
 			Call::Advance { programme } => Self::Advance(programme),
 			other => panic!("the daemon makes no such call here: {other:?}"),
 		}
@@ -81,6 +86,7 @@ impl From<Did> for Call {
 			Did::Reveal(programme, round, attempt, result, quality, salt) => {
 				Self::RevealAggregate { programme, round, attempt, result, quality, salt }
 			},
+			Did::Challenge(programme, round, claimed) => Self::Challenge { programme, round, claimed },
 			Did::Advance(programme) => Self::Advance { programme },
 		}
 	}
@@ -462,6 +468,7 @@ impl Ledger for SimulatedLedger {
 			finalised,
 			best,
 			me: ME,
+			network_key: NETWORK_KEY,
 			device,
 			enlisted: true,
 			can_attest: false,
