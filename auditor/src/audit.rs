@@ -6,7 +6,7 @@ pub use report::{Audit, Configuration, Finalised, Finding, Node, Proof, RoundAud
 
 use crate::{
 	artifacts::Artifacts,
-	chain::{Chain, ChainError, Page, Programme, ProvingChain, Record, Round},
+	chain::{ask_programme, Chain, ChainError, Page, Programme, ProvingChain, Record, Round},
 	lineage::Lineage,
 	prove::{prove, prove_lineage_with, ProveError, Subject},
 	recompute::{recompute_rounds, Outcome, Report, RoundReport},
@@ -67,7 +67,7 @@ pub async fn audit(
 	mut progress: impl FnMut(Progress<'_>),
 ) -> Result<(Audit, Option<Bundle>), ChainError> {
 	let at = chain.finalised().await?;
-	let programme = chain.programme(programme, at).await?;
+	let programme = ask_programme(chain, programme, at).await?;
 	let proved = prove_records(chain, &programme, settings, &mut progress).await?;
 	let (proof, bundle, lineage) = match proved {
 		Ok((bundle, proven, lineage)) => (proof_of(&bundle, &proven), Some(bundle), Some(lineage)),
@@ -83,8 +83,8 @@ pub async fn audit(
 			None,
 		),
 	};
-	let as_of = proof.block.as_ref().map(|block| block.hash);
-	let configuration = prove_configuration(chain, &programme, as_of, &settings.genesis).await?;
+	let first = lineage.as_ref().and_then(|lineage| lineage.steps.last()).map(|step| step.record.id);
+	let configuration = prove_configuration(chain, &programme, first, &settings.genesis).await?;
 
 	let mut contradictions = Vec::new();
 	if let Some(lineage) = &lineage {
@@ -214,20 +214,41 @@ fn proof_of(bundle: &Bundle, proven: &Proven) -> Proof {
 	Proof { finding: Finding::Proven, reason: None, block: Some(block), records, size }
 }
 
+/// A programme starts with its configuration and its first weights, one record after the other. By the artifact's hash,
+/// which is all there is while those weights are not proved, the record of another programme with the same configuration
+/// can be found.
+///
+/// The proof holds as of the first block after the start that nodes keep a proof of finality for: with the newest one, it
+/// could be asked for just before that block is final for the node.
 async fn prove_configuration(
 	chain: &impl ProvingChain,
 	programme: &Programme,
-	at: Option<H256>,
+	first_weights: Option<RecordId>,
 	genesis: &H256,
 ) -> Result<Configuration, ChainError> {
 	let artifact = programme.config;
 	let open = |finding, reason| Configuration { artifact, finding, record: None, reason: Some(reason) };
-	match prove(chain, Subject::Artifact(artifact), at, genesis).await {
+	let before = first_weights.and_then(|id| id.checked_sub(1));
+	let subject = before.map_or(Subject::Artifact(artifact), Subject::Record);
+	match prove(chain, subject, None, genesis).await {
 		Ok((_, Proven { statement: Statement::Records(records), .. })) => match records.first() {
-			Some((id, record)) if record.kind == RecordKind::TrainingConfig => {
+			Some((id, record))
+				if (record.kind, record.artifact, record.programme)
+					== (RecordKind::TrainingConfig, artifact, programme.id) =>
+			{
 				Ok(Configuration { artifact, finding: Finding::Proven, record: Some(*id), reason: None })
 			},
-			_ => Ok(open(Finding::Refuted, format!("{artifact:?} is recorded, but as no configuration"))),
+			Some((_, record)) if before.is_none() && record.programme != programme.id => Ok(open(
+				Finding::Unknown,
+				format!("the node proved its record for programme {}, not for this one", record.programme),
+			)),
+			_ => Ok(open(
+				Finding::Refuted,
+				format!(
+					"{subject} is not that of {artifact:?} as the configuration of programme {}",
+					programme.id
+				),
+			)),
 		},
 		Ok(_) => Ok(open(Finding::Unknown, "the node proved no record of it".into())),
 		Err(ProveError::Chain(error)) if !matches!(error, ChainError::Refused { .. }) => Err(error),
@@ -247,6 +268,12 @@ fn misfits(programme: &Programme, lineage: &Lineage) -> Vec<String> {
 		found.push(format!(
 			"record {} is of programme {}, not of programme {}",
 			record.id, record.record.programme, programme.id
+		));
+	}
+	for step in lineage.steps.iter().filter(|step| step.record.record.kind != RecordKind::Weights) {
+		found.push(format!(
+			"record {} is on the way from the programme's start to its newest weights, and is no set of weights",
+			step.record.id
 		));
 	}
 	if let Some(first) = lineage.steps.last() {

@@ -60,6 +60,16 @@ pub enum ChainError {
 		/// The call.
 		method: String,
 	},
+	/// An answer about something else.
+	#[error("asked for {asked}, the node answered {method} with {answered}; ask another node")]
+	Other {
+		/// The call.
+		method: &'static str,
+		/// What was asked for.
+		asked: String,
+		/// What the answer is about.
+		answered: String,
+	},
 	/// An answer that does not parse.
 	#[error(
 		"the node's answer to {method} is not what it should be: {reason}; it may be of another version"
@@ -92,6 +102,60 @@ pub trait Chain {
 		cursor: Option<RecordId>,
 		at: H256,
 	) -> Result<Page, ChainError>;
+}
+
+/// A programme, which has to be the one asked for.
+///
+/// # Errors
+/// When the chain does not answer, or about another one.
+pub async fn ask_programme(chain: &impl Chain, id: ProgrammeId, at: H256) -> Result<Programme, ChainError> {
+	let programme = chain.programme(id, at).await?;
+	is_about("provenance_programme", id == programme.id, || {
+		(format!("programme {id}"), format!("programme {}", programme.id))
+	})?;
+	Ok(programme)
+}
+
+/// A round, which has to be the one asked for.
+///
+/// # Errors
+/// When the chain does not answer, or about another one.
+pub async fn ask_round(
+	chain: &impl Chain,
+	programme: ProgrammeId,
+	index: RoundIndex,
+	at: H256,
+) -> Result<Round, ChainError> {
+	let round = chain.round(programme, index, at).await?;
+	is_about("provenance_round", (programme, index) == (round.programme, round.index), || {
+		let name = |programme, index| format!("round {index} of programme {programme}");
+		(name(programme, index), name(round.programme, round.index))
+	})?;
+	Ok(round)
+}
+
+/// A record, which has to be the one asked for.
+///
+/// # Errors
+/// When the chain does not answer, or about another one.
+pub async fn ask_record(chain: &impl Chain, id: RecordId, at: H256) -> Result<Record, ChainError> {
+	let record = chain.record(id, at).await?;
+	is_about("provenance_record", id == record.id, || {
+		(format!("record {id}"), format!("record {}", record.id))
+	})?;
+	Ok(record)
+}
+
+fn is_about(
+	method: &'static str,
+	it_is: bool,
+	names: impl FnOnce() -> (String, String),
+) -> Result<(), ChainError> {
+	if it_is {
+		return Ok(());
+	}
+	let (asked, answered) = names();
+	Err(ChainError::Other { method, asked, answered })
 }
 
 /// A chain that gives proofs.

@@ -9,6 +9,7 @@ pub mod prove;
 pub mod recompute;
 pub mod rpc;
 pub mod stores;
+pub mod terminal;
 
 use serde::Serialize;
 

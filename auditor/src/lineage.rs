@@ -2,6 +2,7 @@
 
 use crate::{
 	chain::{Chain, ChainError, Record},
+	terminal::plain,
 	Verdict,
 };
 use cairn_primitives::{ArtifactHash, RecordId, RecordKind, H256};
@@ -43,21 +44,56 @@ pub async fn lineage(chain: &impl Chain, artifact: ArtifactHash) -> Result<Linea
 	let genesis = chain.genesis().await?;
 	let block = chain.finalised().await?;
 	let mut walk = Walk::new(artifact);
-	let mut cursor = None;
-	loop {
-		let page = chain.lineage(artifact, cursor, block).await?;
-		for record in page.records {
-			walk.take(record);
-		}
-		// A cursor that does not go back would never end.
-		match page.next.filter(|next| cursor.is_none_or(|before| *next < before)) {
-			Some(next) => cursor = Some(next),
-			None => break,
-		}
-	}
+	let problem = list(chain, artifact, None, block, |record| {
+		walk.take(record);
+		// What a liar says after its first contradiction could go on for ever.
+		walk.contradictions.is_empty()
+	})
+	.await?;
+	walk.contradictions.extend(problem);
 	let (steps, contradictions) = walk.finish();
 	let verdict = if contradictions.is_empty() { Verdict::Equal } else { Verdict::Refuted };
 	Ok(Lineage { genesis, block, steps, contradictions, verdict })
+}
+
+/// Gives the records that a chain lists as an artifact's lineage to `take`, until it says `false`. The first is none that is
+/// newer than `newest`, and each one is older than the one before it, so that every list ends. What contradicts that is
+/// returned.
+pub(crate) async fn list(
+	chain: &impl Chain,
+	artifact: ArtifactHash,
+	newest: Option<RecordId>,
+	at: H256,
+	mut take: impl FnMut(Record) -> bool,
+) -> Result<Option<String>, ChainError> {
+	// The next record has a lower number than this one.
+	let mut end = newest.map(|newest| newest.saturating_add(1));
+	let mut cursor = None;
+	loop {
+		let page = chain.lineage(artifact, cursor, at).await?;
+		let is_empty = page.records.is_empty();
+		for record in page.records {
+			if let Some(end) = end.filter(|end| record.id >= *end) {
+				let id = record.id;
+				return Ok(Some(format!(
+					"the node lists record {id} where only those before record {end} can be"
+				)));
+			}
+			end = Some(record.id);
+			if !take(record) {
+				return Ok(None);
+			}
+		}
+		match page.next {
+			None => return Ok(None),
+			Some(next) if !is_empty && end.is_some_and(|end| next < end) => cursor = Some(next),
+			Some(next) => {
+				return Ok(Some(format!(
+					"the node says that its list of records goes on at record {next}, which is not before those that it listed"
+				)))
+			},
+		}
+	}
 }
 
 /// Puts a node's list of records together, believing only what the records themselves say.
@@ -116,21 +152,28 @@ impl Walk {
 		}
 	}
 
+	/// The lineage and what contradicts it. What is missing is only told where nothing else is wrong: a walk that met a
+	/// contradiction may have ended there.
 	pub(crate) fn finish(mut self) -> (Vec<Step>, Vec<String>) {
 		for step in &mut self.steps {
 			step.updates.sort_by_key(|u| u.id);
 			step.updates.dedup_by_key(|u| u.id);
+		}
+		if !self.contradictions.is_empty() {
+			return (self.steps, self.contradictions);
+		}
+		for step in &self.steps {
 			let named = step.record.record.inputs.map_or(0, |r| r.count as usize);
 			if named != step.updates.len() {
 				self.contradictions.push(format!(
-					"record {} was made of {named} updates, but the node gave {}",
+					"record {} was made of {named} updates, but {} are there",
 					step.record.id,
 					step.updates.len()
 				));
 			}
 		}
 		match self.steps.last().map(|s| (s.record.id, s.record.record.base)) {
-			None => self.contradictions.push("the node gave no record at all".into()),
+			None => self.contradictions.push("there is no record at all".into()),
 			Some((id, Some(base))) => self
 				.contradictions
 				.push(format!("the lineage breaks off at record {id}, which was derived from record {base}")),
@@ -195,7 +238,8 @@ fn by(record: &Record) -> String {
 	let mut text = String::new();
 	if let Some(producer) = &record.record.producer {
 		text.push_str(", by ");
-		text.push_str(producer);
+		// A node can say anything here.
+		text.push_str(&plain(producer));
 	}
 	if let Some(device) = record.record.device {
 		text.push_str(&format!(" on device {device}"));

@@ -3,18 +3,26 @@
 mod proofs;
 mod rounds;
 
+use anyhow::Context;
 use cairn_auditor::{
-	artifacts::DEFAULT_TIMEOUT, audit::DEFAULT_PATIENCE, lineage::lineage, rpc::RpcChain, Verdict,
+	artifacts::DEFAULT_TIMEOUT,
+	audit::DEFAULT_PATIENCE,
+	lineage::lineage,
+	rpc::RpcChain,
+	terminal::{say, say_json, say_lines, tell},
+	Verdict,
 };
 use cairn_network::{parse_multiaddr, Multiaddr};
 use cairn_primitives::{ArtifactHash, ProgrammeId, RoundIndex, H256};
 use clap::{Args, Parser, Subcommand};
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use serde_json::json;
+use std::{path::PathBuf, process::ExitCode};
 
 /// Asks a Cairn node where a model came from, and checks the answer.
 ///
 /// Exit code 0: what was asked about holds. 1: it is refuted. 2: could not tell, because something is missing, the
-/// node does not answer, or the command line is wrong.
+/// node does not answer, or the command line is wrong. Without --genesis, what holds is said of the chain that the node
+/// names.
 #[derive(Parser)]
 #[command(name = "cairn", version)]
 struct Cli {
@@ -38,10 +46,24 @@ enum Command {
 	Lineage(Lineage),
 	/// Ask a node for the proof of a record, check it, and keep it in a file.
 	Prove(Prove),
-	/// Check a bundle without any network, and print what it proves.
+	/// Check a bundle without any network, and print what it proves, as a lineage where it is one.
 	Verify(Verify),
 	/// Tell which model or update a file is: ask for the proof of the record of its hash, and check it.
 	File(File),
+}
+
+impl Command {
+	/// Whether one JSON document is to be printed.
+	fn is_json(&self) -> bool {
+		match self {
+			Self::Recompute(Recompute { common, .. })
+			| Self::Audit(Audit { common, .. })
+			| Self::Lineage(Lineage { common, .. })
+			| Self::Prove(Prove { common, .. })
+			| Self::File(File { common, .. }) => common.json,
+			Self::Verify(verify) => verify.json,
+		}
+	}
 }
 
 #[derive(Args)]
@@ -49,7 +71,7 @@ struct Common {
 	/// The node's WebSocket address.
 	#[arg(long, env = "CAIRN_NODE", default_value = "ws://127.0.0.1:9944", value_name = "URL")]
 	node: String,
-	/// Print one JSON document instead of text.
+	/// Print one JSON document instead of text, also of an error.
 	#[arg(long)]
 	json: bool,
 }
@@ -58,7 +80,7 @@ struct Common {
 #[derive(Args)]
 struct Sources {
 	/// A folder of artifacts, such as BASE-PATH/store of a worker. Can be given several times: the first intact
-	/// copy of an artifact is used.
+	/// copy of an artifact is used. Nobody may change files in it meanwhile: copy the store of a worker that runs.
 	#[arg(long = "store", value_name = "DIR")]
 	stores: Vec<PathBuf>,
 	/// A worker to fetch from what no store has, ending in /p2p/PEER_ID. Can be given several times. Whom it knows is asked,
@@ -168,6 +190,10 @@ struct Prove {
 	/// As of this finalised block, or the next with a proof of finality; otherwise the first after the record's own.
 	#[arg(long, value_name = "HASH", value_parser = parse_hash)]
 	at: Option<H256>,
+	/// Take no proof that holds as of an older block than this one, by its number. A node chooses the block, and can choose
+	/// an old one.
+	#[arg(long, value_name = "BLOCK")]
+	not_before: Option<u32>,
 	#[command(flatten)]
 	genesis: Genesis,
 	/// Where to write the bundle: binary, or JSON if the name ends in .json. Otherwise it goes into a file in this folder
@@ -183,9 +209,12 @@ struct Verify {
 	/// The hash of the chain's genesis block: 0x and 64 hex digits.
 	#[arg(long, env = "CAIRN_GENESIS", value_name = "HASH", value_parser = parse_hash)]
 	genesis: H256,
-	/// Refute it unless it proves a record of this artifact, or its absence.
+	/// Refute it unless it proves a record of this artifact, or its absence; and print this artifact's lineage.
 	#[arg(long, value_name = "HASH", value_parser = parse_hash)]
 	artifact: Option<ArtifactHash>,
+	/// Take it only if it holds as of this block or a later one, by its number.
+	#[arg(long, value_name = "BLOCK")]
+	not_before: Option<u32>,
 	/// Print one JSON document instead of text.
 	#[arg(long)]
 	json: bool,
@@ -214,7 +243,9 @@ fn parse_hash(text: &str) -> Result<H256, String> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-	let outcome = match Cli::parse().command {
+	let command = Cli::parse().command;
+	let json = command.is_json();
+	let outcome = match command {
 		Command::Recompute(args) => rounds::recompute(args).await,
 		Command::Audit(args) => rounds::audit(args).await,
 		Command::Lineage(args) => run_lineage(args).await,
@@ -225,7 +256,12 @@ async fn main() -> ExitCode {
 	match outcome {
 		Ok(verdict) => verdict.exit_code().into(),
 		Err(error) => {
-			eprintln!("cairn: {error:#}");
+			let error = format!("{error:#}");
+			tell(format_args!("cairn: {error}"));
+			if json {
+				// If this cannot be printed either, the error has been told.
+				let _ = say_json(&json!({ "verdict": "unknown", "error": error }));
+			}
 			Verdict::Unknown.exit_code().into()
 		},
 	}
@@ -237,15 +273,12 @@ async fn run_lineage(args: Lineage) -> anyhow::Result<Verdict> {
 	}
 	let chain = RpcChain::connect(&args.common.node).await?;
 	let lineage = lineage(&chain, args.artifact).await?;
-	let mut out = std::io::stdout().lock();
-	if args.common.json {
-		serde_json::to_writer_pretty(&mut out, &lineage)?;
-		writeln!(out)?;
+	let printed = if args.common.json {
+		say_json(&lineage)
 	} else {
-		write!(out, "{lineage}")?;
-		for contradiction in &lineage.contradictions {
-			writeln!(out, "REFUTED: {contradiction}")?;
-		}
-	}
+		let mut refuted = lineage.contradictions.iter();
+		say_lines(&lineage).and_then(|()| refuted.try_for_each(|it| say(format_args!("REFUTED: {it}"))))
+	};
+	printed.context("cannot print")?;
 	Ok(lineage.verdict)
 }

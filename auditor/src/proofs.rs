@@ -4,9 +4,10 @@ use crate::{File, Genesis, Lineage, Prove, Verify};
 use anyhow::{bail, Context};
 use cairn_auditor::{
 	chain::Chain,
-	lineage::describe,
-	prove::{self, ProveError, Subject},
+	lineage::{self, describe},
+	prove::{self, to_list, ProveError, Subject},
 	rpc::RpcChain,
+	terminal::{say, say_json, say_lines},
 	Verdict,
 };
 use cairn_primitives::{ArtifactHash, RecordId, H256};
@@ -16,13 +17,14 @@ use cairn_verifier::{
 };
 use serde::Serialize;
 use std::{
+	collections::BTreeSet,
 	fs,
-	io::{Read, Write},
+	io::{self, Read, Write},
 	path::{Path, PathBuf},
 };
 
-/// A bundle that is longer than this was made by nobody, and is not read into memory.
-const LONGEST: u64 = 2 * cairn_verifier::bundle::MAX_LEN as u64 + 4096;
+/// How much of a file is read: one byte more than any bundle has, so that a longer one is told from it.
+const LONGEST: u64 = report::MAX_TEXT_LEN as u64 + 1;
 
 impl Genesis {
 	/// The hash to check against, and whether it is only the node's word.
@@ -49,13 +51,6 @@ struct Output {
 	file: Option<PathBuf>,
 }
 
-/// Prints JSON for machines.
-pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-	let mut out = std::io::stdout().lock();
-	serde_json::to_writer_pretty(&mut out, value)?;
-	writeln!(out).context("cannot print")
-}
-
 /// Writes a file, all at once, so that no half of one is ever taken for the whole, or for a forgery.
 pub(crate) fn write_file(what: &str, bytes: &[u8], path: &Path) -> anyhow::Result<()> {
 	let mut beside = path.as_os_str().to_owned();
@@ -77,26 +72,40 @@ pub(crate) fn write(bundle: &Bundle, path: &Path) -> anyhow::Result<()> {
 	write_file("the bundle", &bytes, path)
 }
 
-/// Says what is proved.
-fn print_proven(out: &mut impl Write, proven: &Proven, genesis_from_node: bool) -> std::io::Result<()> {
-	match &proven.statement {
-		Statement::Records(records) => {
-			for (id, record) in records {
-				writeln!(out, "{}", describe(&prove::to_list(*id, record)))?;
-			}
-		},
-		Statement::NoWeights(artifact) => writeln!(out, "no weights {artifact:?}")?,
-	}
+/// As of which block something is proved, and by whom.
+fn say_finality(proven: &Proven, genesis_from_node: bool) -> io::Result<()> {
 	let Proven { genesis, block, number, set_id, authorities, .. } = proven;
-	writeln!(out, "proven as of block {number} {block:?}")?;
-	writeln!(out, "       finalised by authority set {set_id}, of {authorities}, of chain {genesis:?}")?;
+	let of = if genesis_from_node { " for the chain that the node named," } else { "" };
+	say(format_args!("proven{of} as of block {number} {block:?}"))?;
+	say(format_args!("       finalised by authority set {set_id}, of {authorities}, of chain {genesis:?}"))?;
 	if genesis_from_node {
-		writeln!(
-			out,
-			"       (the node named the chain: compare this genesis hash with one that you know, or give --genesis)"
-		)?;
+		say("       (compare this genesis hash with one that you know, or give --genesis)")?;
 	}
 	Ok(())
+}
+
+/// Says what is proved.
+fn say_proven(proven: &Proven, genesis_from_node: bool) -> io::Result<()> {
+	match &proven.statement {
+		Statement::Records(records) => {
+			records.iter().try_for_each(|(id, record)| say(describe(&to_list(*id, record))))?;
+		},
+		Statement::NoWeights(artifact) => {
+			say(format_args!("no weights {artifact:?} up to block {} and no further", proven.number))?;
+		},
+	}
+	say_finality(proven, genesis_from_node)
+}
+
+/// A proof as of an older block than was asked for refutes nothing, and answers nothing.
+fn check_age(proven: &Proven, not_before: Option<u32>, remedy: &str) -> anyhow::Result<()> {
+	match not_before {
+		Some(wanted) if proven.number < wanted => bail!(
+			"what is proved holds as of block {}, and --not-before asks for block {wanted} or a later one; {remedy}",
+			proven.number
+		),
+		_ => Ok(()),
+	}
 }
 
 /// Ends a command that asked for a proof.
@@ -110,13 +119,14 @@ fn finish(
 	let (bundle, proven) = match asked {
 		Ok(proved) => proved,
 		Err(error) if error.verdict() == Verdict::Refuted => {
-			let reason = Some(error.to_string());
-			if json {
+			let printed = if json {
+				let reason = Some(error.to_string());
 				let report = Report { verdict: BundleVerdict::Refuted, genesis, reason, proof: None };
-				print_json(&Output { report, genesis_from_node, size: None, file: None })?;
+				say_json(&Output { report, genesis_from_node, size: None, file: None })
 			} else {
-				println!("REFUTED: {error}");
-			}
+				say(format_args!("REFUTED: {error}"))
+			};
+			printed.context("cannot print")?;
 			return Ok(Verdict::Refuted);
 		},
 		Err(error) => return Err(error.into()),
@@ -125,18 +135,18 @@ fn finish(
 		write(&bundle, path)?;
 	}
 	let size = bundle.to_bytes().len();
-	if json {
-		let report =
-			Report { verdict: BundleVerdict::Proven, genesis, reason: None, proof: Some(proven.into()) };
-		print_json(&Output { report, genesis_from_node, size: Some(size), file: out })?;
+	let printed = if json {
+		say_json(&Output { report: proven.into(), genesis_from_node, size: Some(size), file: out })
 	} else {
-		let mut stdout = std::io::stdout().lock();
-		print_proven(&mut stdout, &proven, genesis_from_node)?;
-		if let Some(path) = &out {
-			writeln!(stdout, "{size} bytes in {}", path.display())?;
-		}
-	}
+		say_proven(&proven, genesis_from_node).and_then(|()| say_size(size, out.as_deref()))
+	};
+	printed.context("cannot print")?;
 	Ok(Verdict::Equal)
+}
+
+/// Says where a bundle was written, if it was.
+fn say_size(size: usize, path: Option<&Path>) -> io::Result<()> {
+	path.map_or(Ok(()), |path| say(format_args!("{size} bytes in {}", path.display())))
 }
 
 /// `cairn prove`.
@@ -163,6 +173,13 @@ pub async fn prove(args: Prove) -> anyhow::Result<Verdict> {
 	let chain = RpcChain::connect(&args.common.node).await?;
 	let genesis = args.genesis.known(&chain).await?;
 	let asked = prove::prove(&chain, subject, args.at, &genesis.0).await;
+	if let Ok((_, proven)) = &asked {
+		let remedy = match subject {
+			Subject::NoWeights(_) => "ask again later, or another node",
+			_ => "name a later block with --at",
+		};
+		check_age(proven, args.not_before, remedy)?;
+	}
 	finish(asked, genesis, Some(args.out.unwrap_or_else(|| name.into())), args.common.json)
 }
 
@@ -172,14 +189,13 @@ pub async fn lineage(args: Lineage) -> anyhow::Result<Verdict> {
 	let genesis = args.genesis.known(&chain).await?;
 	match prove::prove_lineage(&chain, args.artifact, &genesis.0).await {
 		Ok((bundle, proven, lineage)) if lineage.contradictions.is_empty() && !args.common.json => {
-			print!("{lineage}");
-			let of = Proven { statement: Statement::Records(Vec::new()), ..proven };
-			let mut stdout = std::io::stdout().lock();
-			print_proven(&mut stdout, &of, genesis.1)?;
 			if let Some(path) = &args.out {
 				write(&bundle, path)?;
-				writeln!(stdout, "{} bytes in {}", bundle.to_bytes().len(), path.display())?;
 			}
+			say_lines(&lineage)
+				.and_then(|()| say_finality(&proven, genesis.1))
+				.and_then(|()| say_size(bundle.to_bytes().len(), args.out.as_deref()))
+				.context("cannot print")?;
 			Ok(Verdict::Equal)
 		},
 		Ok((_, _, lineage)) if !lineage.contradictions.is_empty() => {
@@ -208,43 +224,134 @@ pub async fn file(args: File) -> anyhow::Result<Verdict> {
 	finish(asked, genesis, args.out, args.common.json)
 }
 
+/// What is printed of a bundle with `--json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Verified {
+	#[serde(flatten)]
+	report: Report,
+	/// Of a bundle with several records.
+	#[serde(flatten)]
+	lineage: Option<BundleLineage>,
+}
+
+/// The lineage that a bundle's records make.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BundleLineage {
+	lineage: Completeness,
+	/// Of this artifact.
+	lineage_of: ArtifactHash,
+	/// What is missing, as full sentences.
+	lineage_problems: Vec<String>,
+	#[serde(skip)]
+	steps: lineage::Lineage,
+}
+
+/// Whether all is there from an artifact to what its programme started from.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Completeness {
+	Complete,
+	Broken,
+}
+
+impl BundleLineage {
+	/// Of the artifact asked about, or else of the one set of weights that all records lead to. One record is no lineage.
+	fn of(proven: &Proven, artifact: Option<ArtifactHash>) -> Option<Self> {
+		let Statement::Records(records) = &proven.statement else { return None };
+		if records.len() < 2 {
+			return None;
+		}
+		let lineage_of = artifact.or_else(|| prove::newest_weights(proven))?;
+		let steps = prove::lineage_of(proven, lineage_of);
+		let lineage_problems = steps.contradictions.clone();
+		let lineage = if lineage_problems.is_empty() { Completeness::Complete } else { Completeness::Broken };
+		Some(Self { lineage, lineage_of, lineage_problems, steps })
+	}
+
+	/// Says it, with what else the bundle proves.
+	fn say(&self, proven: &Proven) -> io::Result<()> {
+		say_lines(&self.steps)?;
+		let said: BTreeSet<_> = self
+			.steps
+			.steps
+			.iter()
+			.flat_map(|step| std::iter::once(&step.record).chain(&step.updates))
+			.map(|record| record.id)
+			.collect();
+		if let Statement::Records(records) = &proven.statement {
+			let others = records.iter().filter(|(id, _)| !said.contains(id));
+			others
+				.map(|(id, record)| describe(&to_list(*id, record)))
+				.try_for_each(|line| say(format_args!("besides: {line}")))?;
+		}
+		say_finality(proven, false)?;
+		match self.lineage {
+			Completeness::Complete => say("lineage complete, back to what the programme started from"),
+			Completeness::Broken => {
+				say(format_args!("lineage NOT complete: {}", self.lineage_problems.join("; ")))
+			},
+		}
+	}
+}
+
 /// `cairn verify`.
 pub fn verify(args: Verify) -> anyhow::Result<Verdict> {
 	let named = || args.bundle.display();
 	let mut bytes = Vec::new();
 	let read = if args.bundle.as_os_str() == "-" {
-		std::io::stdin().lock().take(LONGEST).read_to_end(&mut bytes)
+		io::stdin().lock().take(LONGEST).read_to_end(&mut bytes)
 	} else {
 		fs::File::open(&args.bundle).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes))
 	};
 	read.with_context(|| format!("cannot read {}", named()))?;
-	let mut report = report::report(&bytes, &args.genesis);
-	if let (Some(artifact), Some(proof)) = (args.artifact, &report.proof) {
-		let is_about = proof.no_weights == Some(artifact)
-			|| proof.records.iter().any(|info| info.record.artifact == artifact);
-		if !is_about {
-			report.verdict = BundleVerdict::Refuted;
-			report.reason = Some(format!("it says nothing about artifact {artifact:?}"));
-			report.proof = None;
-		}
-	}
-	let verdict = match report.verdict {
-		BundleVerdict::Proven => Verdict::Equal,
-		BundleVerdict::Refuted => Verdict::Refuted,
-		BundleVerdict::Unreadable => Verdict::Unknown,
-	};
-	if args.json {
-		print_json(&report)?;
-		return Ok(verdict);
-	}
-	match (&report.reason, verdict) {
-		(Some(reason), Verdict::Unknown) => bail!("{}: {reason}", named()),
-		(Some(reason), _) => println!("REFUTED: {reason}"),
-		(None, _) => {
-			let bundle = report::read(&bytes)?;
-			let proven = cairn_verifier::verify(&bundle, &args.genesis)?;
-			print_proven(&mut std::io::stdout().lock(), &proven, false)?;
+	let checked = report::check(&bytes, &args.genesis).and_then(|proven| match args.artifact {
+		Some(artifact) if !is_about(&proven, artifact) => {
+			Err((BundleVerdict::Refuted, format!("it says nothing about artifact {artifact:?}")))
 		},
+		_ => Ok(proven),
+	});
+	let proven = match checked {
+		Ok(proven) => proven,
+		Err((BundleVerdict::Unreadable, reason)) if !args.json => bail!("{}: {reason}", named()),
+		Err((verdict, reason)) => {
+			let unread = verdict == BundleVerdict::Unreadable;
+			let printed = if args.json {
+				let reason = Some(reason);
+				say_json(&Report { verdict, genesis: args.genesis, reason, proof: None })
+			} else {
+				say(format_args!("REFUTED: {reason}"))
+			};
+			printed.context("cannot print")?;
+			return Ok(if unread { Verdict::Unknown } else { Verdict::Refuted });
+		},
+	};
+	check_age(&proven, args.not_before, "ask a node for a newer proof")?;
+	let lineage = BundleLineage::of(&proven, args.artifact);
+	let printed = match (args.json, lineage) {
+		(true, lineage) => say_json(&Verified { report: proven.into(), lineage }),
+		(false, Some(lineage)) => lineage.say(&proven),
+		(false, None) => say_proven(&proven, false).and_then(|()| say_alone(&proven, args.artifact)),
+	};
+	printed.context("cannot print")?;
+	Ok(Verdict::Equal)
+}
+
+/// Says of the one record of the artifact asked about that what it was derived from is elsewhere.
+fn say_alone(proven: &Proven, artifact: Option<ArtifactHash>) -> io::Result<()> {
+	match (&proven.statement, artifact) {
+		(Statement::Records(records), Some(_)) if records.iter().any(|(_, record)| record.base.is_some()) => {
+			say("lineage not in this bundle: it has one record. `cairn lineage ARTIFACT --prove` proves all of it")
+		},
+		_ => Ok(()),
 	}
-	Ok(verdict)
+}
+
+/// Whether something about this artifact is proved.
+fn is_about(proven: &Proven, artifact: ArtifactHash) -> bool {
+	match &proven.statement {
+		Statement::Records(records) => records.iter().any(|(_, record)| record.artifact == artifact),
+		Statement::NoWeights(weights) => *weights == artifact,
+	}
 }

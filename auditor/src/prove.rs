@@ -5,15 +5,18 @@
 
 use crate::{
 	chain::{ChainError, ProvingChain, Record},
-	lineage::{Lineage, Walk},
+	lineage::{list, Lineage, Walk},
 	Verdict,
 };
-use cairn_primitives::{ArtifactHash, RecordId, RecordRange, H256};
+use cairn_primitives::{ArtifactHash, RecordId, RecordKind, RecordRange, H256};
 use cairn_verifier::{
 	bundle::{Batch, Inclusion, Record as ProvenRecord},
 	report, ss58, verify, Account, Bundle, Claim, Evidence, Proven, Refusal, Statement,
 };
-use std::collections::BTreeMap;
+use std::{
+	collections::{BTreeMap, BTreeSet},
+	fmt,
+};
 use thiserror::Error;
 
 /// How often a lineage is begun anew because the node has a newer proof of finality. The second time at the latest it is
@@ -31,6 +34,27 @@ pub enum Subject {
 	NoWeights(ArtifactHash),
 }
 
+impl fmt::Display for Subject {
+	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+		match self {
+			Self::Artifact(hash) => write!(f, "the record of artifact {hash:?}"),
+			Self::Record(id) => write!(f, "record {id}"),
+			Self::NoWeights(hash) => write!(f, "that no weights {hash:?} are recorded"),
+		}
+	}
+}
+
+/// What is proved, in a few words however much it is.
+fn words(statement: &Statement) -> String {
+	match statement {
+		Statement::NoWeights(hash) => Subject::NoWeights(*hash).to_string(),
+		Statement::Records(records) => match &records[..] {
+			[(id, record)] => format!("record {id} of artifact {:?}", record.artifact),
+			records => format!("{} records", records.len()),
+		},
+	}
+}
+
 /// Why there is no proof.
 #[derive(Debug, Error)]
 pub enum ProveError {
@@ -38,7 +62,7 @@ pub enum ProveError {
 	#[error(transparent)]
 	Chain(#[from] ChainError),
 	/// What the node gave is no bundle.
-	#[error("what the node gave as proof {0}")]
+	#[error("what the node gave as proof cannot be read: {0}")]
 	Unreadable(String),
 	/// What the node gave proves nothing.
 	#[error("what the node gave as proof does not hold: {0}")]
@@ -98,7 +122,7 @@ pub async fn prove(
 	if is_asked_for {
 		Ok((bundle, proven))
 	} else {
-		Err(ProveError::Other { asked: format!("{subject:?}"), proved: format!("{:?}", proven.statement) })
+		Err(ProveError::Other { asked: subject.to_string(), proved: words(&proven.statement) })
 	}
 }
 
@@ -154,9 +178,12 @@ async fn gather(
 ) -> Result<Gathered, ProveError> {
 	let (bundle, proven) = prove(chain, Subject::Artifact(artifact), at, genesis).await?;
 	let (finality, block) = (bundle.finality, proven.block);
-	let listed = listed(chain, artifact, block).await?;
 	let mut evidence = Vec::new();
 	let mut next = the_record(bundle.claim);
+	let listed = match &next {
+		Some((_, id, _)) => listed(chain, artifact, *id).await?,
+		None => BTreeMap::new(),
+	};
 	while let Some((one, id, record)) = next {
 		evidence.push(with_inputs(one, id, &record, &listed)?);
 		progress(evidence.len() as u64);
@@ -189,22 +216,24 @@ fn the_record(claim: Claim) -> Option<(Evidence, RecordId, ProvenRecord)> {
 	Some((one, id, record))
 }
 
-/// All records that the node lists as the artifact's lineage.
+/// All records that the node lists as the lineage of an artifact whose record has this number. They are asked for at the
+/// newest finalised block, because nodes prune the states of old ones. That they were there at the block of the proof is
+/// what their batch's root shows.
 async fn listed(
 	chain: &impl ProvingChain,
 	artifact: ArtifactHash,
-	at: H256,
+	id: RecordId,
 ) -> Result<BTreeMap<RecordId, Record>, ProveError> {
+	let at = chain.finalised().await?;
 	let mut listed = BTreeMap::new();
-	let mut cursor = None;
-	loop {
-		let page = chain.lineage(artifact, cursor, at).await?;
-		listed.extend(page.records.into_iter().map(|record| (record.id, record)));
-		// A cursor that does not go back would never end.
-		match page.next.filter(|next| cursor.is_none_or(|before| *next < before)) {
-			Some(next) => cursor = Some(next),
-			None => return Ok(listed),
-		}
+	let problem = list(chain, artifact, Some(id), at, |record| {
+		listed.insert(record.id, record);
+		true
+	})
+	.await?;
+	match problem {
+		None => Ok(listed),
+		Some(problem) => Err(ProveError::Contradiction(problem)),
 	}
 }
 
@@ -255,6 +284,7 @@ fn to_verify(listed: &Record) -> Result<ProvenRecord, ProveError> {
 		artifact: record.artifact,
 		base: record.base,
 		inputs: record.inputs,
+		terms: record.terms,
 		producer,
 		device: record.device,
 		site: record.site,
@@ -273,6 +303,7 @@ pub fn to_list(id: RecordId, record: &ProvenRecord) -> Record {
 			artifact: record.artifact,
 			base: record.base,
 			inputs: record.inputs,
+			terms: record.terms,
 			producer: record.producer.map(|account| account.to_string()),
 			device: record.device,
 			site: record.site,
@@ -283,19 +314,41 @@ pub fn to_list(id: RecordId, record: &ProvenRecord) -> Record {
 	}
 }
 
-/// The lineage that a bundle's records make, newest first. Its contradictions say what is missing from it.
+/// The lineage of an artifact that a bundle's records make, newest first; other records do not matter. Its contradictions
+/// say what is missing from it.
 pub fn lineage_of(proven: &Proven, artifact: ArtifactHash) -> Lineage {
-	let records = match &proven.statement {
-		Statement::Records(records) => &records[..],
-		Statement::NoWeights(_) => &[],
+	let records: BTreeMap<RecordId, &ProvenRecord> = match &proven.statement {
+		Statement::Records(records) => records.iter().map(|(id, record)| (*id, record)).collect(),
+		Statement::NoWeights(_) => BTreeMap::new(),
 	};
 	let mut walk = Walk::new(artifact);
-	// The artifact first, then its updates from the last, then its base, and so on: as a node lists them. What comes
-	// after the artifact in its own batch is no ancestor.
-	for (id, record) in records.iter().rev().skip_while(|(_, record)| record.artifact != artifact) {
-		walk.take(to_list(*id, record));
+	let mut next = records.iter().rev().find(|(_, record)| record.artifact == artifact).map(|(id, _)| *id);
+	// As a node lists them: the artifact first, then its updates from the last, then its base, and so on.
+	while let Some((id, record)) = next.and_then(|id| Some((id, *records.get(&id)?))) {
+		walk.take(to_list(id, record));
+		if let Some(RecordRange { first, count }) = record.inputs {
+			for (id, update) in records.range(first..first.saturating_add(count.into())).rev() {
+				walk.take(to_list(*id, update));
+			}
+		}
+		// A base is always older, so the walk ends.
+		next = record.base.filter(|base| *base < id);
 	}
 	let (steps, contradictions) = walk.finish();
 	let verdict = if contradictions.is_empty() { Verdict::Equal } else { Verdict::Refuted };
 	Lineage { genesis: proven.genesis, block: proven.block, steps, contradictions, verdict }
+}
+
+/// The weights that a bundle's records lead to, if it is one set of weights: all others in it are the base of a record.
+pub fn newest_weights(proven: &Proven) -> Option<ArtifactHash> {
+	let Statement::Records(records) = &proven.statement else { return None };
+	let bases: BTreeSet<_> = records.iter().filter_map(|(_, record)| record.base).collect();
+	let mut newest = records
+		.iter()
+		.filter(|(id, record)| record.kind == RecordKind::Weights && !bases.contains(id))
+		.map(|(_, record)| record.artifact);
+	match (newest.next(), newest.next()) {
+		(one, None) => one,
+		_ => None,
+	}
 }

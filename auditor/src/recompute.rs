@@ -2,7 +2,7 @@
 
 use crate::{
 	artifacts::Artifacts,
-	chain::{Chain, ChainError, Programme, Record, Round},
+	chain::{ask_programme, ask_record, ask_round, Chain, ChainError, Programme, Record, Round},
 	Verdict,
 };
 use cairn_aggregation::{
@@ -11,8 +11,10 @@ use cairn_aggregation::{
 };
 use cairn_artifacts::{MappedFile, TensorFile};
 use cairn_primitives::{
-	bitmap, round::quality_digest, views::Phase, Aggregation, ArtifactHash, ProgrammeId, RecordId,
-	RecordKind, RecordRange, RoundIndex, H256,
+	bitmap,
+	round::{quality_digest, terms_digest},
+	views::Phase,
+	Aggregation, ArtifactHash, ProgrammeId, RecordId, RecordKind, RecordRange, RoundIndex, H256,
 };
 use cairn_verifier::ss58;
 use serde::Serialize;
@@ -103,7 +105,7 @@ pub async fn recompute(
 ) -> Result<Report, ChainError> {
 	let genesis = chain.genesis().await?;
 	let at = chain.finalised().await?;
-	let programme = chain.programme(programme, at).await?;
+	let programme = ask_programme(chain, programme, at).await?;
 	let range = only.map_or(0..=programme.round, |n| n..=n);
 	recompute_rounds(chain, artifacts, genesis, programme, range, only.is_none(), threads, done).await
 }
@@ -132,10 +134,16 @@ pub async fn recompute_rounds(
 		// Asked anew, because a long audit outlives the states that a pruning node keeps. A settled round is the same
 		// in each of them.
 		let at = chain.finalised().await?;
-		let round = match chain.round(programme.id, index, at).await {
-			// A programme without a round yet still says that its newest is 0.
-			Err(ChainError::Refused { code: UNKNOWN_ROUND, .. }) if all => continue,
-			other => other?,
+		let round = if all {
+			match ask_next_round(chain, &programme, index, at).await? {
+				Ok(round) => round,
+				Err(why) => {
+					contradictions.extend(why);
+					break;
+				},
+			}
+		} else {
+			ask_round(chain, programme.id, index, at).await?
 		};
 		if round.phase == Phase::Finalised && all {
 			if round.base != weights {
@@ -181,6 +189,34 @@ pub async fn recompute_rounds(
 	let name = String::from_utf8_lossy(&programme.name).into_owned();
 	let Programme { id, aggregation, .. } = programme;
 	Ok(Report { genesis, programme: id, name, aggregation, rounds, contradictions, verdict })
+}
+
+/// The next of all rounds. When there is none, or none that can be, the walk ends: with a contradiction, unless the programme
+/// has no round yet.
+async fn ask_next_round(
+	chain: &impl Chain,
+	programme: &Programme,
+	index: RoundIndex,
+	at: H256,
+) -> Result<Result<Round, Option<String>>, ChainError> {
+	let newest = programme.round;
+	let round = match ask_round(chain, programme.id, index, at).await {
+		Err(ChainError::Refused { code: UNKNOWN_ROUND, .. }) => {
+			// A programme without a round yet still says that its newest is 0.
+			let has_none = newest == 0 && programme.finalised == 0;
+			return Ok(Err((!has_none).then(|| {
+				format!("the node says that the programme's newest round is {newest}, but does not know round {index}")
+			})));
+		},
+		other => other?,
+	};
+	if index < newest && !matches!(round.phase, Phase::Finalised | Phase::Failed) {
+		return Ok(Err(Some(format!(
+			"the node says that round {index} still runs (phase {:?}), but also that round {newest} was opened after it",
+			round.phase
+		))));
+	}
+	Ok(Ok(round))
 }
 
 /// The node's error for a round that is not there.
@@ -244,11 +280,11 @@ async fn audit(
 	}
 	let mut records = Vec::new();
 	for id in updates.first..updates.first.saturating_add(updates.count.into()) {
-		records.push(chain.record(id, at).await?);
+		records.push(ask_record(chain, id, at).await?);
 	}
 	let facts = Facts {
-		base: chain.record(round.base_record, at).await?,
-		result: chain.record(result_record, at).await?,
+		base: ask_record(chain, round.base_record, at).await?,
+		result: ask_record(chain, result_record, at).await?,
 		updates: records,
 		round,
 	};
@@ -411,6 +447,19 @@ fn contradictions(programme: &Programme, facts: &Facts<'_>) -> Vec<String> {
 			&& (r.programme, r.round) == here
 			&& r.producer.is_none(),
 		format!("record {} does not name the round's base and updates as its parents", result.id),
+	);
+	// The rule, the limits, the seed and the quality are what the node says of the round; the record is in the ledger.
+	let settled = terms_digest(&round.terms, round.bucketing_seed.as_ref(), round.quality.as_ref());
+	expect(
+		r.terms == Some(settled),
+		match r.terms {
+			Some(terms) => format!(
+				"record {} was settled under {terms:?}, but the terms, the seed and the quality given for the round hash to \
+				 {settled:?}",
+				result.id
+			),
+			None => format!("record {} does not say what its round was settled under", result.id),
+		},
 	);
 	for Record { id, record } in updates {
 		expect(

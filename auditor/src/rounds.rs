@@ -1,7 +1,7 @@
 //! `cairn recompute` and `cairn audit`.
 
 use crate::{
-	proofs::{print_json, write, write_file},
+	proofs::{write, write_file},
 	Audit, Recompute, Sources,
 };
 use anyhow::{bail, Context};
@@ -12,12 +12,12 @@ use cairn_auditor::{
 	recompute::{self, Outcome, Report, RoundReport},
 	rpc::RpcChain,
 	stores::Stores,
+	terminal::{say, say_json, say_lines, tell},
 	Verdict,
 };
 use cairn_primitives::H256;
 use std::{
-	env,
-	io::Write,
+	env, io,
 	path::PathBuf,
 	time::{Duration, Instant},
 };
@@ -90,38 +90,29 @@ pub async fn recompute(args: Recompute) -> anyhow::Result<Verdict> {
 		));
 		report.verdict = Verdict::Refuted;
 	}
-	if json {
-		print_json(&report)?;
-	} else {
-		print_report(&report).context("cannot print")?;
-	}
+	let printed = if json { say_json(&report) } else { print_report(&report) };
+	printed.context("cannot print")?;
 	Ok(report.verdict)
 }
 
-fn print_report(report: &Report) -> std::io::Result<()> {
-	let mut out = std::io::stdout().lock();
+fn print_report(report: &Report) -> io::Result<()> {
 	for contradiction in &report.contradictions {
-		writeln!(out, "REFUTED: {contradiction}")?;
+		say(format_args!("REFUTED: {contradiction}"))?;
 	}
 	let compared = report.rounds.iter().filter(|r| r.outcome != Outcome::Skipped).count();
 	let equal = report.rounds.iter().filter(|r| r.outcome == Outcome::Equal).count();
-	writeln!(
-		out,
-		"programme {} ({}): {}",
-		report.programme,
-		report.name.escape_debug(),
-		match report.verdict {
-			Verdict::Equal => format!("all {equal} recomputed aggregates equal the chain's"),
-			Verdict::Refuted => format!("REFUTED; {equal} of {compared} aggregates equal the chain's"),
-			Verdict::Unknown if compared == 0 => "could not tell: no round has been finalised".into(),
-			Verdict::Unknown =>
-				format!("could not tell; {equal} of {compared} aggregates equal the chain's, none differs"),
-		}
-	)
+	let verdict = match report.verdict {
+		Verdict::Equal => format!("all {equal} recomputed aggregates equal the chain's"),
+		Verdict::Refuted => format!("REFUTED; {equal} of {compared} aggregates equal the chain's"),
+		Verdict::Unknown if compared == 0 => "could not tell: no round has been finalised".into(),
+		Verdict::Unknown => {
+			format!("could not tell; {equal} of {compared} aggregates equal the chain's, none differs")
+		},
+	};
+	say(format_args!("programme {} ({}): {verdict}", report.programme, report.name.escape_debug()))
 }
 
-fn print_round(report: &RoundReport) -> std::io::Result<()> {
-	let mut out = std::io::stdout().lock();
+fn print_round(report: &RoundReport) -> io::Result<()> {
 	let verdict = match report.outcome {
 		Outcome::Equal => "equal",
 		Outcome::Refuted => "REFUTED",
@@ -129,11 +120,8 @@ fn print_round(report: &RoundReport) -> std::io::Result<()> {
 		Outcome::Skipped => "nothing to recompute",
 	};
 	let result = report.result.map_or_else(|| format!("{:66}", "-"), |h| format!("{h:?}"));
-	writeln!(out, "round {:>4}  {:>3} updates  {result}  {verdict}", report.round, report.updates)?;
-	for reason in &report.reasons {
-		writeln!(out, "            {reason}")?;
-	}
-	out.flush()
+	say(format_args!("round {:>4}  {:>3} updates  {result}  {verdict}", report.round, report.updates))?;
+	report.reasons.iter().try_for_each(|reason| say(format_args!("            {reason}")))
 }
 
 /// Says on standard error where an audit is, now and then.
@@ -147,7 +135,7 @@ impl Teller {
 		// The wait is said once, at once: it is long.
 		let waits = matches!(progress, Progress::Waiting);
 		if waits && !self.waiting {
-			eprintln!("waiting until the newest weights can be proved: nodes keep a proof of finality every 16 blocks");
+			tell("waiting until the newest weights can be proved: nodes keep a proof of finality every 16 blocks");
 		}
 		self.waiting |= waits;
 		let now = Instant::now();
@@ -157,9 +145,9 @@ impl Teller {
 		self.next = now + TELL;
 		match progress {
 			Progress::Waiting => {},
-			Progress::Proving(done, of) => eprintln!("proving: weights of {done} of {of} rounds"),
+			Progress::Proving(done, of) => tell(format_args!("proving: weights of {done} of {of} rounds")),
 			Progress::Recomputed(round, last) => {
-				eprintln!("recomputing: round {} of 0 to {last}", round.round)
+				tell(format_args!("recomputing: round {} of 0 to {last}", round.round))
 			},
 		}
 	}
@@ -187,15 +175,11 @@ pub async fn audit(args: Audit) -> anyhow::Result<Verdict> {
 	match (&args.out, &bundle) {
 		(Some(path), Some(bundle)) => write(bundle, path)?,
 		(Some(path), None) => {
-			eprintln!("nothing is proved, so there is no bundle to write to {}", path.display())
+			tell(format_args!("nothing is proved, so there is no bundle to write to {}", path.display()))
 		},
 		(None, _) => {},
 	}
-	if args.common.json {
-		print_json(&audit)?;
-	} else {
-		let mut out = std::io::stdout().lock();
-		write!(out, "{audit}").context("cannot print")?;
-	}
+	let printed = if args.common.json { say_json(&audit) } else { say_lines(&audit) };
+	printed.context("cannot print")?;
 	Ok(audit.verdict.into())
 }

@@ -129,7 +129,8 @@ async fn whole_programme_is_proven_and_recomputed_over_the_network() {
 	server.stop().unwrap();
 	server.stopped().await;
 	let done = cairn_in(dir.path(), &["verify", "audit.cairn", "--genesis", &hash]).await;
-	assert_eq!((done.code, done.out.lines().count()), (0, 19 + 2), "{}{}", done.out, done.err);
+	// 19 records in four steps, the proof and the lineage.
+	assert_eq!((done.code, done.out.lines().count()), (0, 19 + 3 + 2 + 1), "{}{}", done.out, done.err);
 }
 
 #[tokio::test]
@@ -140,6 +141,30 @@ async fn programme_without_a_round_is_what_it_started_from() {
 	assert_eq!(audit.verdict, Finding::Proven, "{audit}");
 	assert!(audit.sentence().contains("no round has made weights yet") && audit.rounds.is_empty());
 	parse(&html::page(&audit));
+}
+
+#[tokio::test]
+async fn verdict_says_itself_that_the_node_named_the_chain() {
+	let world = World::with_rounds(MEAN, 1);
+	let (url, _server) = serve(world.chain.clone()).await;
+	let store = world.store.root().to_str().unwrap();
+	let args = ["audit", "0", "--node", &url, "--store", store, "--html", "audit.html"];
+	let done = cairn_in(world.dir.path(), &args).await;
+	assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+	let verdict = "PROVEN for the chain that the node named: 0x";
+	assert!(done.out.contains(verdict), "{}", done.out);
+	let page = parse(&std::fs::read_to_string(world.dir.path().join("audit.html")).unwrap());
+	assert!(page.text.contains(verdict), "{}", page.text);
+}
+
+#[tokio::test]
+async fn node_that_makes_up_rounds_is_refuted_when_nothing_is_proved() {
+	let mut world = World::with_rounds(MEAN, 2);
+	world.chain.unprovable = true;
+	world.chain.programme.round = u32::MAX;
+	let audit = audited(&world).await;
+	assert_eq!((audit.verdict, audit.rounds.len()), (Finding::Refuted, 2), "{audit}");
+	assert!(audit.to_string().contains("does not know round 2"), "{audit}");
 }
 
 #[tokio::test]
@@ -156,7 +181,7 @@ async fn round_that_is_finalised_during_the_audit_is_none_of_its() {
 #[tokio::test]
 async fn chain_that_contradicts_the_proofs_or_the_artifacts_is_refuted() {
 	type Alter = fn(&mut Fake);
-	let cases: [(&str, Alter); 8] = [
+	let cases: [(&str, Alter); 12] = [
 		("the updates give 0x", |c| c.set_result(1, H256::repeat_byte(0xee))),
 		("record 7 is not what its path shows", |c| c.forged = Some(7)),
 		("is proved", |c| c.rounds[0].result = Some(H256::repeat_byte(0xee))),
@@ -167,6 +192,14 @@ async fn chain_that_contradicts_the_proofs_or_the_artifacts_is_refuted() {
 		}),
 		("programme started from", |c| c.programme.genesis_weights = H256::repeat_byte(0xee)),
 		("is of programme 7", |c| c.records[3].record.programme = 7),
+		("record 12 is on the way from the programme's start to its newest weights, and is no set", |c| {
+			c.programme.weights = c.records[12].record.artifact;
+		}),
+		("as the configuration of programme 0", |c| c.records[0].record.programme = 7),
+		("record 13 was settled under", |c| {
+			c.rounds[1].terms.aggregation = AggregationRule::TrimmedMean { trim: 1 }.into();
+		}),
+		("record 7 was settled under", |c| c.rounds[0].quality = None),
 	];
 	for (said, alter) in cases {
 		let mut world = World::with_rounds(MEAN, 2);

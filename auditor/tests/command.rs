@@ -10,7 +10,8 @@ use common::{
 	*,
 };
 use jsonrpsee::RpcModule;
-use serde_json::Value;
+use serde_json::{json, Value};
+use std::process::Stdio;
 
 fn three_rounds() -> World {
 	World::with_rounds(AggregationRule::TrimmedMean { trim: 1 }, 3)
@@ -130,4 +131,84 @@ async fn lineage_exits_with_0_1_or_2() {
 	let done = cairn(&["lineage", "--node", &url, &model]).await;
 	assert_eq!(done.code, 1, "{}", done.err);
 	assert!(done.out.contains("REFUTED"), "{}", done.out);
+}
+
+/// A line that clears the screen and goes on as another verdict.
+const ESCAPES: &str = "5F\u{1b}[2J\nPROVEN\u{9b}m";
+
+fn assert_plain(text: &str) {
+	assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+	assert!(text.lines().all(|line| !line.starts_with("PROVEN")), "{text:?}");
+}
+
+#[tokio::test]
+async fn what_others_wrote_is_printed_as_plain_text() {
+	let mut world = three_rounds();
+	world.chain.records[14].record.producer = Some(ESCAPES.into());
+	let model = format!("{:?}", world.chain.programme.weights);
+	let (url, _server) = serve(world.chain.clone()).await;
+	let done = cairn(&["lineage", "--node", &url, &model]).await;
+	assert_eq!(done.code, 0, "{}", done.err);
+	assert!(done.out.contains("by 5F\u{fffd}[2J\u{fffd}PROVEN\u{fffd}m on device"), "{}", done.out);
+	assert_plain(&done.out);
+	let done = cairn(&["lineage", "--node", &url, "--json", &model]).await;
+	assert_plain(&done.out);
+	let lineage: Value = serde_json::from_str(&done.out).unwrap();
+	assert_eq!(lineage["steps"][0]["updates"][0]["record"]["producer"], ESCAPES);
+
+	let mut module = RpcModule::new(());
+	module.register_method("chain_getBlockHash", |_, _, _| answer(Ok(genesis()))).unwrap();
+	module.register_method("chain_getFinalizedHead", |_, _, _| answer(Ok(HEAD))).unwrap();
+	let refusal = || answer::<()>(Err(refused(9103, ESCAPES.into())));
+	module.register_method("provenance_lineage", move |_, _, _| refusal()).unwrap();
+	let (url, _server) = start(module).await;
+	let done = cairn(&["lineage", "--node", &url, &model]).await;
+	assert_eq!((done.code, &*done.out), (2, ""));
+	assert!(done.err.contains("error 9103"), "{}", done.err);
+	assert_plain(&done.err);
+
+	let bundle = world.dir.path().join("bundle.json");
+	std::fs::write(&bundle, json!({ ESCAPES: 1 }).to_string()).unwrap();
+	let done = cairn(&["verify", bundle.to_str().unwrap(), "--genesis", &model]).await;
+	assert_eq!(done.code, 2, "{}", done.out);
+	assert!(done.err.contains("unknown field"), "{}", done.err);
+	assert_plain(&done.err);
+}
+
+#[tokio::test]
+async fn output_that_nobody_reads_does_not_change_the_verdict() {
+	let world = three_rounds();
+	let model = format!("{:?}", world.chain.programme.weights);
+	let (url, _server) = serve(world.chain).await;
+	let unread = |model: &str| {
+		let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cairn"));
+		command.args(["lineage", "--node", &url, model]).stdout(Stdio::piped()).stderr(Stdio::piped());
+		let mut child = command.spawn().unwrap();
+		// Closed before anything is printed: the node has not been asked yet.
+		drop(child.stdout.take());
+		child.wait_with_output()
+	};
+	let done = unread(&model).await.unwrap();
+	assert_eq!((done.status.code(), &*done.stderr), (Some(0), &b""[..]));
+}
+
+#[tokio::test]
+async fn error_is_one_json_document_too() {
+	let world = three_rounds();
+	let (url, _server) = serve(world.chain.clone()).await;
+	let store = world.store.root().to_str().unwrap();
+	let nowhere = format!("0x{}", "1".repeat(64));
+	for (args, said) in [
+		(&["lineage", &*nowhere, "--json", "--node", &*url][..], "is not recorded"),
+		(&["recompute", "7", "--json", "--store", store, "--node", &*url], "there is no programme 7"),
+		(&["prove", &*nowhere, "--json", "--node", &*url], "error 9103"),
+		(&["verify", "no/such/bundle", "--json", "--genesis", &*nowhere], "cannot read no/such/bundle"),
+	] {
+		let done = cairn(args).await;
+		assert_eq!(done.code, 2, "{args:?}: {}", done.out);
+		assert!(done.err.contains(said), "{args:?}: {}", done.err);
+		let printed: Value = serde_json::from_str(&done.out).unwrap();
+		assert_eq!(printed["verdict"], "unknown");
+		assert!(printed["error"].as_str().unwrap().contains(said), "{printed}");
+	}
 }

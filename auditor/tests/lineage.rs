@@ -74,11 +74,15 @@ async fn lineage_is_refuted_when_the_records_do_not_lead_to_each_other() {
 	type Alter = fn(&mut Fake);
 	let cases: [(&str, Alter); 4] = [
 		("is no update of its base", |c| c.records[9].record.base = Some(1)),
-		("breaks off at record 7, which was derived from record 40", |c| {
-			c.records[7].record.base = Some(40);
-			c.records[2].record.base = None;
+		("breaks off at record 7, which was derived from record 1", |c| {
+			c.alter_page = |_, page| {
+				page.records.retain(|r| r.id >= 7);
+				page.next = page.next.filter(|next| *next >= 7);
+			};
 		}),
-		("which does not name it as a parent", |c| c.records[8].record.base = Some(0)),
+		("record 6 follows record 13, which does not name it as a parent", |c| {
+			c.alter_page = |_, page| page.records.retain(|r| r.id != 7);
+		}),
 		("is no set of weights", |c| c.records[7].record.kind = cairn_primitives::RecordKind::TrainingConfig),
 	];
 	for (said, alter) in cases {
@@ -91,6 +95,36 @@ async fn lineage_is_refuted_when_the_records_do_not_lead_to_each_other() {
 			"{said}: {:?}",
 			lineage.contradictions
 		);
+	}
+}
+
+#[tokio::test]
+async fn list_ends_with_the_first_contradiction() {
+	type Alter = fn(Option<u64>, &mut cairn_auditor::chain::Page);
+	let cases: [(&str, Alter); 4] = [
+		("goes on at record 13", |_, page| page.next = page.next.map(|_| 13)),
+		("where only those before record", |cursor, page| {
+			// The same page again and again, with a cursor that goes back.
+			page.next = Some(cursor.unwrap_or(9) - 1);
+			page.records.iter_mut().for_each(|r| r.id = 13);
+		}),
+		("goes on at record", |cursor, page| {
+			page.records.clear();
+			page.next = Some(cursor.unwrap_or(u64::MAX) - 1);
+		}),
+		("record 9 is among what record 13 was made of, but is no update of its base", |cursor, page| {
+			if cursor.is_some() {
+				page.records.iter_mut().for_each(|r| r.record.base = Some(40));
+			}
+		}),
+	];
+	for (said, alter) in cases {
+		let mut world = world(2);
+		world.chain.alter_page = alter;
+		let lineage = lineage(&world.chain, world.chain.programme.weights).await.unwrap();
+		assert_eq!(lineage.verdict, Verdict::Refuted, "{said}");
+		let [contradiction] = &lineage.contradictions[..] else { panic!("{said}: {lineage:?}") };
+		assert!(contradiction.contains(said), "{said}: {contradiction}");
 	}
 }
 

@@ -6,13 +6,17 @@
 
 mod common;
 
+use cairn_aggregation::AggregationRule;
 use cairn_auditor::prove::to_list;
 use cairn_primitives::{ledger, H256};
 use cairn_verifier::{
 	bundle::{Inclusion, RecordProof},
 	report, Bundle, Claim, Evidence,
 };
-use common::rpc::{cairn_in, start};
+use common::{
+	rpc::{cairn_in, serve, start},
+	World, HEAD,
+};
 use jsonrpsee::{server::ServerHandle, types::ErrorObjectOwned, RpcModule};
 use serde_json::{json, Value};
 use tempfile::TempDir;
@@ -32,6 +36,8 @@ enum Lie {
 	LeftOut,
 	/// It lists an update that is changed.
 	Listed,
+	/// It lists the same records again and again.
+	Endless,
 }
 
 struct Node {
@@ -119,12 +125,14 @@ impl Node {
 		records.reverse();
 		let from = records.iter().position(|r| cursor.is_none_or(|cursor| r.id <= cursor)).unwrap();
 		let page = &records[from..records.len().min(from + 3)];
-		json!({ "records": page, "next": records.get(from + 3).map(|r| r.id) })
+		let next = if self.lie == Lie::Endless { Some(14) } else { records.get(from + 3).map(|r| r.id) };
+		json!({ "records": page, "next": next })
 	}
 
 	async fn serve(self) -> (String, ServerHandle) {
 		let mut module = RpcModule::new(self);
 		module.register_method("chain_getBlockHash", |_, node, _| Some(node.genesis())).unwrap();
+		module.register_method("chain_getFinalizedHead", |_, _, _| Some(HEAD)).unwrap();
 		module
 			.register_method("provenance_prove", |params, node, _| {
 				let [record, _at]: [Value; 2] = params.parse().unwrap();
@@ -138,7 +146,9 @@ impl Node {
 			.unwrap();
 		module
 			.register_method("provenance_lineage", |params, node, _| {
-				let [_, cursor, _, _]: [Value; 4] = params.parse().unwrap();
+				// What a node lists is asked for at its finalised head, not at the old block of a proof.
+				let [_, cursor, _, at]: [Value; 4] = params.parse().unwrap();
+				assert_eq!(at, json!(HEAD));
 				node.lineage(cursor.as_u64())
 			})
 			.unwrap();
@@ -206,12 +216,12 @@ async fn file_that_is_no_bundle_or_a_changed_one_is_not_taken() {
 	*changed.last_mut().unwrap() ^= 1;
 	write("changed", &changed);
 	write("cut", &BUNDLE[..BUNDLE.len() - 1]);
-	write("newer", &[&[2], &BUNDLE[1..]].concat());
+	write("newer", &[&[3], &BUNDLE[1..]].concat());
 	write("text", b"not a bundle");
 	for (name, code, said) in [
 		("changed", 1, "REFUTED"),
 		("cut", 2, "cut: this is no bundle"),
-		("newer", 2, "version 2"),
+		("newer", 2, "version 3"),
 		("text", 2, "text: this is no bundle"),
 		("absent", 2, "cannot read absent"),
 	] {
@@ -294,18 +304,103 @@ async fn whole_lineage_is_proved_in_one_bundle() {
 	assert_eq!(printed["report"]["proof"]["records"].as_array().unwrap().len(), all.len() - 1);
 	server.stop().unwrap();
 	server.stopped().await;
-	let done = cairn_in(dir.path(), &["verify", "lineage.cairn", "--genesis", &genesis]).await;
+	let verify = ["verify", "lineage.cairn", "--genesis", &genesis];
+	let done = cairn_in(dir.path(), &verify).await;
 	assert_eq!(done.code, 0, "{}{}", done.out, done.err);
-	assert_eq!(done.out.lines().filter(|line| line.starts_with("update")).count(), 10);
+	assert!(done.out.starts_with(&format!("weights {model}")), "{}", done.out);
+	assert_eq!(done.out.lines().filter(|line| line.contains("─ update 0x")).count(), 10);
+	assert!(
+		done.out.ends_with("lineage complete, back to what the programme started from\n"),
+		"{}",
+		done.out
+	);
+	let update = format!("{:?}", all[2].1.artifact);
+	for artifact in [&*model, &*update] {
+		let args = [&verify[..], &["--artifact", artifact, "--json"]].concat();
+		let report: Value = serde_json::from_str(&cairn_in(dir.path(), &args).await.out).unwrap();
+		assert_eq!((&report["verdict"], &report["lineage"]), (&json!("proven"), &json!("complete")));
+		assert_eq!(report["lineageOf"], *artifact);
+	}
 
-	for (lie, said) in
-		[(Lie::LeftOut, "left out record 4"), (Lie::Listed, "record 2 is not what its path shows")]
-	{
+	for (lie, said) in [
+		(Lie::LeftOut, "left out record 4"),
+		(Lie::Listed, "record 2 is not what its path shows"),
+		(Lie::Endless, "goes on at record 14"),
+	] {
 		let (url, _server) = Node::new(lie).serve().await;
 		let done = cairn_in(dir.path(), &["lineage", &model, "--prove", "--node", &url]).await;
 		assert_eq!(done.code, 1, "{}{}", done.out, done.err);
 		assert!(done.out.contains(said), "{}", done.out);
 	}
+}
+
+#[tokio::test]
+async fn bundle_whose_lineage_breaks_off_is_proven_and_says_so() {
+	let dir = TempDir::new().unwrap();
+	let node = Node::new(Lie::None);
+	let (model, genesis) = (node.artifact(14), format!("{:?}", node.genesis()));
+	let mut bundle = node.bundle;
+	let Claim::Records(evidence) = &mut bundle.claim else { panic!("it is of records") };
+	// The first round's batch, with the weights that the second started from.
+	evidence.remove(1);
+	std::fs::write(dir.path().join("broken.cairn"), bundle.to_bytes()).unwrap();
+	let verify = ["verify", "broken.cairn", "--genesis", &genesis, "--artifact", &model];
+	let done = cairn_in(dir.path(), &verify).await;
+	assert_eq!((done.code, &*done.err), (0, ""), "{}", done.out);
+	let said = "lineage NOT complete: the lineage breaks off at record 8, which was derived from record 5";
+	assert!(done.out.contains(said) && done.out.contains("besides: configuration 0x"), "{}", done.out);
+	let done = cairn_in(dir.path(), &[&verify[..], &["--json"]].concat()).await;
+	let report: Value = serde_json::from_str(&done.out).unwrap();
+	assert_eq!((&report["verdict"], &report["lineage"]), (&json!("proven"), &json!("broken")));
+	assert!(report["lineageProblems"][0].as_str().unwrap().contains("breaks off at record 8"), "{report}");
+}
+
+#[tokio::test]
+async fn proof_as_of_an_older_block_than_is_asked_for_is_not_taken() {
+	let dir = TempDir::new().unwrap();
+	let node = Node::new(Lie::None);
+	let genesis = format!("{:?}", node.genesis());
+	let (url, _server) = node.serve().await;
+	std::fs::write(dir.path().join("whole"), BUNDLE).unwrap();
+	for args in [
+		&["verify", "whole", "--genesis", &*genesis, "--not-before"][..],
+		&["prove", "5", "--node", &*url, "--out", "five.cairn", "--not-before"],
+	] {
+		let done = cairn_in(dir.path(), &[args, &["31"]].concat()).await;
+		assert_eq!((done.code, &*done.out), (2, ""), "{args:?}");
+		assert!(done.err.contains("as of block 30, and --not-before asks for block 31"), "{}", done.err);
+		assert!(!dir.path().join("five.cairn").exists());
+		assert_eq!(cairn_in(dir.path(), &[args, &["30"]].concat()).await.code, 0, "{args:?}");
+	}
+}
+
+#[tokio::test]
+async fn absence_of_weights_is_proved_up_to_a_block() {
+	let world = World::with_rounds(AggregationRule::WeightedMean, 1);
+	let dir = world.dir.path();
+	let (url, server) = serve(world.chain.clone()).await;
+	let genesis = format!("{:?}", common::genesis());
+	let stranger = format!("0x{}", "12".repeat(32));
+	let prove = ["prove", &stranger, "--absent", "--node", &url, "--genesis", &genesis, "--out", "no.cairn"];
+	let done = cairn_in(dir, &prove).await;
+	assert_eq!((done.code, &*done.err), (0, ""), "{}", done.out);
+	let said = format!("no weights {stranger} up to block 256 and no further\nproven as of block 256 0x");
+	assert!(done.out.starts_with(&said), "{}", done.out);
+	let done = cairn_in(dir, &[&prove[..], &["--not-before", "257"]].concat()).await;
+	assert_eq!((done.code, &*done.out), (2, ""));
+	assert!(done.err.contains("ask again later, or another node"), "{}", done.err);
+	let model = format!("{:?}", world.chain.programme.weights);
+	let done = cairn_in(dir, &["prove", &model, "--absent", "--node", &url]).await;
+	assert_eq!(done.code, 2, "{}", done.out);
+	assert!(done.err.contains("error 9110"), "{}", done.err);
+	server.stop().unwrap();
+	server.stopped().await;
+
+	let verify = ["verify", "no.cairn", "--genesis", &genesis, "--artifact"];
+	let done = cairn_in(dir, &[&verify[..], &[&*stranger]].concat()).await;
+	assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+	assert!(done.out.starts_with(&said), "{}", done.out);
+	assert_eq!(cairn_in(dir, &[&verify[..], &[&*model]].concat()).await.code, 1);
 }
 
 #[tokio::test]

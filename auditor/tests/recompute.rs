@@ -116,9 +116,12 @@ async fn rounds_with_buckets_and_memory_are_equal_and_unknown_without_the_state(
 	assert_eq!(audit(&world, None).await.verdict, Verdict::Equal);
 
 	let mut reordered = World::with_rounds(aggregation, 3);
+	// Even if the chain had settled the round under such a seed.
 	reordered.chain.rounds[1].bucketing_seed = Some(H256::repeat_byte(0xab));
+	reordered.chain.bind(1);
 	assert_eq!(outcomes(&audit(&reordered, None).await), [Outcome::Equal, Outcome::Refuted, Outcome::Equal]);
 	reordered.chain.rounds[1].bucketing_seed = None;
+	reordered.chain.bind(1);
 	let report = audit(&reordered, Some(1)).await;
 	assert!(reason(&report).contains("the round has no such seed"), "{report:?}");
 
@@ -134,11 +137,78 @@ async fn rounds_with_buckets_and_memory_are_equal_and_unknown_without_the_state(
 async fn round_is_refuted_when_it_ran_under_another_rule() {
 	let mut world = World::with_rounds(MEAN, 1);
 	world.chain.rounds[0].terms.aggregation = AggregationRule::TrimmedMean { trim: 1 }.into();
-	assert_eq!(audit(&world, None).await.verdict, Verdict::Refuted);
+	world.chain.bind(0);
+	let report = audit(&world, None).await;
+	assert!(reason(&report).contains("the updates give"), "{report:?}");
 	// And when that rule could not have been applied at all.
 	world.chain.rounds[0].terms.aggregation = AggregationRule::TrimmedMean { trim: 3 }.into();
+	world.chain.bind(0);
 	let report = audit(&world, Some(0)).await;
 	assert!(reason(&report).contains("needs at least 7 updates, but there are 5"), "{report:?}");
+}
+
+#[tokio::test]
+async fn round_is_refuted_when_the_node_says_that_it_was_settled_under_something_else_than_its_record() {
+	type Alter = fn(&mut Fake);
+	let settled = "was settled under 0x";
+	let cases: [(&str, Alter); 7] = [
+		(settled, |c| c.rounds[0].terms.aggregation = AggregationRule::TrimmedMean { trim: 1 }.into()),
+		(settled, |c| c.rounds[0].terms.max_samples += 1),
+		(settled, |c| c.rounds[0].terms.max_local_steps += 1),
+		(settled, |c| c.rounds[0].bucketing_seed = Some(H256::repeat_byte(0xab))),
+		(settled, |c| c.rounds[0].quality = Some(H256::repeat_byte(0xab))),
+		(settled, |c| c.rounds[0].quality = None),
+		("does not say what its round was settled under", |c| c.records[7].record.terms = None),
+	];
+	for (said, alter) in cases {
+		let mut world = World::with_rounds(MEAN, 1);
+		alter(&mut world.chain);
+		let report = audit(&world, Some(0)).await;
+		assert_eq!(report.verdict, Verdict::Refuted, "{said}");
+		assert!(reason(&report).contains("record 7") && reason(&report).contains(said), "{said}: {report:?}");
+	}
+}
+
+#[tokio::test]
+async fn answer_about_something_else_is_an_error_that_names_both() {
+	type Alter = fn(&mut Fake);
+	let cases: [(&str, Alter); 4] = [
+		("asked for programme 0, the node answered provenance_programme with programme 1", |c| {
+			c.programme.id = 1;
+		}),
+		("asked for round 0 of programme 0, the node answered provenance_round with round 1 of programme 0", |c| {
+			c.rounds[0].index = 1;
+		}),
+		("asked for round 0 of programme 0, the node answered provenance_round with round 0 of programme 7", |c| {
+			c.rounds[0].programme = 7;
+		}),
+		("asked for record 3, the node answered provenance_record with record 4", |c| c.swap = Some((3, 4))),
+	];
+	for (said, alter) in cases {
+		let mut world = World::with_rounds(MEAN, 1);
+		alter(&mut world.chain);
+		let stores = Stores::open(&[world.store.root()]).unwrap();
+		let error = recompute(&world.chain, &stores.into(), 0, None, 1, |_| {}).await.unwrap_err();
+		assert!(error.to_string().contains(said), "{said}: {error}");
+	}
+}
+
+#[tokio::test]
+async fn rounds_that_the_node_says_there_are_and_does_not_give_end_the_walk() {
+	for newest in [2, u32::MAX] {
+		let mut world = World::with_rounds(MEAN, 2);
+		world.chain.programme.round = newest;
+		let report = audit(&world, None).await;
+		assert_eq!((report.verdict, report.rounds.len()), (Verdict::Refuted, 2));
+		let said = format!("newest round is {newest}, but does not know round 2");
+		assert!(report.contradictions.iter().any(|c| c.contains(&said)), "{report:?}");
+	}
+	let mut world = World::with_rounds(MEAN, 2);
+	world.chain.programme.round = u32::MAX;
+	world.chain.rounds[1].phase = cairn_primitives::views::Phase::Aggregate;
+	let report = audit(&world, None).await;
+	assert_eq!((report.verdict, report.rounds.len()), (Verdict::Refuted, 1));
+	assert!(report.contradictions[0].contains("round 1 still runs"), "{report:?}");
 }
 
 #[tokio::test]
@@ -244,7 +314,7 @@ async fn programme_is_refuted_when_its_rounds_do_not_join() {
 	let mut world = World::with_rounds(MEAN, 2);
 	world.chain.rounds.pop();
 	let report = audit(&world, None).await;
-	assert!(report.contradictions[0].contains("counts 2 finalised rounds"), "{report:?}");
+	assert!(report.contradictions.iter().any(|c| c.contains("counts 2 finalised rounds")), "{report:?}");
 }
 
 #[tokio::test]

@@ -21,7 +21,10 @@ cursor=null
 while [ -n "$cursor" ]; do
 	rpc provenance_lineage "\"$artifact\",$cursor,null,$block"
 	printf '%s\n' "$answer"
+	before=$cursor
 	cursor=$(printf '%s' "$answer" | sed -n 's/.*"next":\([0-9]*\).*/\1/p')
+	# It only goes back. A node that says otherwise would be asked for ever.
+	[ -z "$cursor" ] || [ "$before" = null ] || [ "$cursor" -lt "$before" ] || exit 1
 done
 
 # Of this answer only the bundle is needed: what it says is proved, against nothing but the genesis hash.

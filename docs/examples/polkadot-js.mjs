@@ -3,7 +3,8 @@ import { ApiPromise, WsProvider } from '@polkadot/api';
 import { verify } from '@cairn/verifier';
 import { rpc, types } from './provenance.mjs';
 
-const [node, genesis, artifact] = process.argv.slice(2);
+const [node, ...hashes] = process.argv.slice(2);
+const [genesis, artifact] = hashes.map((hash) => hash.toLowerCase());
 const provider = new WsProvider(node);
 try {
 	const api = await ApiPromise.create({ provider, rpc, types, noInitWarn: true, throwOnConnect: true });
@@ -11,7 +12,7 @@ try {
 
 	// All pages as of one block, newest record first. What a node lists is its word.
 	const block = await api.rpc.chain.getFinalizedHead();
-	let next = null;
+	let [next, before] = [null, null];
 	let found;
 	do {
 		const page = await provenance.lineage(artifact, next, null, block);
@@ -19,8 +20,9 @@ try {
 			found ??= record;
 			console.log(`record ${id}: ${record.kind} ${record.artifact.toHex()}`);
 		}
-		next = page.next.unwrapOr(null);
-	} while (next !== null);
+		[before, next] = [next, page.next.unwrapOr(null)];
+		// It only goes back. A node that says otherwise would be asked for ever.
+	} while (next && !(before && next.gte(before)));
 	const programme = await provenance.programme(found.programme, block);
 	console.log(`newest weights of ${programme.name}: ${programme.weights.toHex()}`);
 

@@ -62,6 +62,7 @@ export const types = {
 		artifact: 'H256',
 		base: 'Option<u64>',
 		inputs: 'Option<ProvenanceRange>',
+		terms: 'Option<H256>',
 		producer: 'Option<AccountId>',
 		device: 'Option<u32>',
 		site: 'Option<u32>',

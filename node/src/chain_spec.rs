@@ -85,7 +85,7 @@ const BUILT_IN: [BuiltIn; 4] = [
 ];
 
 /// What `--chain` may be, for help and errors.
-const CHOICES: &str =
+pub const CHOICES: &str =
 	"`dev` (one validator, Alice), `local` (three validators: Alice, Bob and Charlie), the same with epochs and votes of \
 	 minutes as `dev-fast` and `local-fast`, or the path of a chain specification in JSON";
 

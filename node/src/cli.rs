@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::chain_spec::CHOICES;
 use clap::{builder::ValueParser, Arg, Command, CommandFactory, FromArgMatches, Parser};
 use sc_cli::{Database, RunCmd, SubstrateCli};
 
@@ -104,7 +105,7 @@ fn adapt(arg: Arg) -> Arg {
 			 without it lacks what the blocks of that time wrote",
 		).long_help(None),
 		"chain" => arg
-			.help("The chain: `dev` (one validator), `local` (three validators), or the path of a chain specification")
+			.help(format!("The chain: {CHOICES}"))
 			.long_help(None),
 		_ => arg,
 	}

@@ -18,7 +18,6 @@ use sc_service::{
 };
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
-use sp_blockchain::HeaderBackend;
 use sp_consensus_babe::inherents::{BabeCreateInherentDataProviders, InherentDataProvider as SlotInherent};
 use sp_timestamp::InherentDataProvider as TimestampInherent;
 use std::{sync::Arc, time::Duration};
@@ -249,12 +248,13 @@ pub fn new_full<N: NetworkBackend<Block, Hash>>(config: Configuration) -> Result
 		Error::Other("the database has no place for the offchain index; purge it and start again".into())
 	})?;
 	let ledger = ledger::Ledger::new(offchain.clone());
-	let (indexed_by, indexed) = tokio::sync::watch::channel(client.info().finalized_hash);
+	let (indexed_by, indexed) = tokio::sync::watch::channel(0);
+	let index_metrics = config.prometheus_registry().map(ledger::Metrics::register).transpose()?;
 	// Both do their work in the foreground while they catch up, so they get threads of their own.
 	task_manager.spawn_handle().spawn_blocking(
 		"provenance-indexer",
 		Some("provenance"),
-		ledger::follow::<_, Block, _>(client.clone(), ledger.clone(), indexed_by),
+		ledger::follow::<_, Block, _>(client.clone(), ledger.clone(), indexed_by, index_metrics),
 	);
 	if config.offchain_worker.indexing_enabled {
 		// What blocks write about the mountain range is kept by parent hash until it is final.

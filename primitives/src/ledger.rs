@@ -21,7 +21,7 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 
 /// Domain of [`record_hash`].
-pub const RECORD_DOMAIN: &str = "cairn 2026-11 ledger record v1";
+pub const RECORD_DOMAIN: &str = "cairn 2026-11 ledger record v2";
 /// Domain of a tree's leaves.
 pub const LEAF_DOMAIN: &str = "cairn 2026-11 ledger leaf v1";
 /// Domain of a tree's inner nodes.
@@ -349,6 +349,7 @@ mod tests {
 			artifact: H256([1; 32]),
 			base: Some(2),
 			inputs: Some(RecordRange { first: 3, count: 4 }),
+			terms: Some(H256([4; 32])),
 			producer: Some([5; 32]),
 			device: Some(6),
 			site: Some(6),
@@ -521,7 +522,7 @@ mod tests {
 		assert_eq!(
 			[hex::encode(hash), hex::encode(root(leaves(3)))],
 			[
-				"0d3cf75ce82cbbd4f54436aeb142094a3c17d1c68550a0e3f425e73fadf8f895",
+				"02aed2dcba4eb4e551921a32930fa2330e26b682c5dc41ddf47b65ab28e24407",
 				"d652d3a23d60697f11108d91bf408d3c08cfcb55b7c8eb8d9031f5c3f42666e9"
 			]
 		);

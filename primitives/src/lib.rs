@@ -163,6 +163,9 @@ pub struct Record<AccountId, BlockNumber> {
 	pub base: Option<RecordId>,
 	/// The updates that an aggregate was made of, in canonical order.
 	pub inputs: Option<RecordRange>,
+	/// What the round that made these weights was settled under: [`round::terms_digest`]. `None` for everything but
+	/// weights that a round made.
+	pub terms: Option<H256>,
 	/// Who produced it. `None` for an aggregate, which a committee agreed on, and for what genesis brought.
 	pub producer: Option<AccountId>,
 	/// The device it was produced on.

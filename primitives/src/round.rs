@@ -1,6 +1,6 @@
 //! Hashes of the round protocol that are not artifact names.
 
-use crate::{ArtifactHash, ProgrammeId, RoundIndex, H256};
+use crate::{programme::RoundTerms, ArtifactHash, ProgrammeId, RoundIndex, H256};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 #[cfg(feature = "serde")]
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub const AGGREGATE_COMMITMENT_DOMAIN: &str = "cairn 2026-11 aggregate commitment v2";
 /// Domain of [`quality_digest`].
 pub const QUALITY_DIGEST_DOMAIN: &str = "cairn 2026-11 update quality v1";
+/// Domain of [`terms_digest`].
+pub const TERMS_DIGEST_DOMAIN: &str = "cairn 2026-11 round terms v1";
 /// Domain of [`fault_evidence`].
 pub const FAULT_EVIDENCE_DOMAIN: &str = "cairn 2026-11 committee fault v1";
 /// Domain of [`inputs_digest`].
@@ -52,6 +54,19 @@ pub fn aggregate_commitment(
 pub fn quality_digest(quality: &[u8]) -> H256 {
 	let mut hasher = blake3::Hasher::new_derive_key(QUALITY_DIGEST_DOMAIN);
 	hasher.update(quality);
+	H256(*hasher.finalize().as_bytes())
+}
+
+/// One hash over what decides the result of a round beside its base weights and its updates, and what decides who is paid
+/// how much: the terms that bound it, the seed of the order in which bucketing took the updates, where the rule has one,
+/// and [`quality_digest`].
+///
+/// The chain writes it into the record of the weights that the round made, so that whoever recomputes them need not take
+/// anybody's word for how they came about.
+pub fn terms_digest(terms: &RoundTerms, bucketing_seed: Option<&H256>, quality: Option<&H256>) -> H256 {
+	let mut hasher = blake3::Hasher::new_derive_key(TERMS_DIGEST_DOMAIN);
+	// SCALE tells where each part ends.
+	(terms, bucketing_seed, quality).using_encoded(|bytes| hasher.update(bytes));
 	H256(*hasher.finalize().as_bytes())
 }
 
@@ -105,6 +120,7 @@ pub fn inputs_digest<'a>(updates: impl IntoIterator<Item = &'a ArtifactHash>) ->
 #[cfg(test)]
 mod tests {
 	use super::*;
+	use crate::AggregationRule;
 
 	#[test]
 	fn every_field_changes_the_commitment() {
@@ -162,6 +178,32 @@ mod tests {
 	fn quality_digest_depends_on_order_and_length() {
 		assert_ne!(quality_digest(&[1, 2]), quality_digest(&[2, 1]));
 		assert_ne!(quality_digest(&[0]), quality_digest(&[0, 0]));
+	}
+
+	#[test]
+	fn terms_digest_covers_rule_limits_seed_and_quality() {
+		let terms = RoundTerms {
+			aggregation: AggregationRule::WeightedMean.into(),
+			max_samples: 10,
+			max_local_steps: 5,
+		};
+		let (seed, quality) = (H256([1; 32]), H256([2; 32]));
+		let variants = [
+			terms_digest(&terms, Some(&seed), Some(&quality)),
+			terms_digest(&terms, None, Some(&quality)),
+			terms_digest(&terms, Some(&quality), None),
+			terms_digest(&terms, Some(&quality), Some(&seed)),
+			terms_digest(
+				&RoundTerms { aggregation: AggregationRule::CoordinateMedian.into(), ..terms },
+				Some(&seed),
+				Some(&quality),
+			),
+			terms_digest(&RoundTerms { max_samples: 5, ..terms }, Some(&seed), Some(&quality)),
+			terms_digest(&RoundTerms { max_local_steps: 10, ..terms }, Some(&seed), Some(&quality)),
+		];
+		for (i, one) in variants.iter().enumerate() {
+			assert!(variants[..i].iter().all(|other| other != one), "{i}");
+		}
 	}
 
 	#[test]

@@ -321,8 +321,19 @@ mod tests {
 		let producer = (kind == RecordKind::Update).then(|| "5W".to_string());
 		let (artifact, device) = (hash(id as u8), producer.is_some().then_some(0));
 		let (site, block) = (device, id as u32);
-		let record =
-			Record { kind, artifact, base, inputs, producer, device, site, programme: 0, round, block };
+		let record = Record {
+			kind,
+			artifact,
+			base,
+			inputs,
+			terms: None,
+			producer,
+			device,
+			site,
+			programme: 0,
+			round,
+			block,
+		};
 		RecordInfo { id, record }
 	}
 

@@ -34,6 +34,11 @@ export interface ProvenanceRecord {
 	base: number | null;
 	/** The records of the updates that it was made of. */
 	inputs: { first: number; count: number } | null;
+	/**
+	 * What the round that made these weights was settled under: a digest of its terms, of the seed that ordered its
+	 * updates and of their quality. Null for everything but weights that a round made.
+	 */
+	terms: Hash | null;
 	/** SS58, prefix 42. */
 	producer: string | null;
 	device: number | null;

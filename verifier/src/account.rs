@@ -1,9 +1,9 @@
 //! An account's public key.
 
-use codec::{Decode, Encode};
+use codec::{Decode, DecodeWithMemTracking, Encode};
 
 /// An account. SS58 with Cairn's prefix in JSON.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode, DecodeWithMemTracking)]
 pub struct Account(pub [u8; 32]);
 
 #[cfg(feature = "json")]

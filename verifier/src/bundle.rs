@@ -12,17 +12,21 @@ use cairn_primitives::{
 	ledger::{self, Proof},
 	ArtifactHash, RecordId, H256,
 };
-use codec::{Decode, DecodeAll, Encode};
+use codec::{Decode, DecodeWithMemLimit, DecodeWithMemTracking, Encode};
 use core::fmt;
 #[cfg(feature = "json")]
 use serde::{Deserialize, Serialize};
 
 /// The version of the format, its first byte.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
-/// The longest bundle that is decoded, in bytes. What is decoded takes a small multiple of this, because every element
-/// of a list has at least one byte.
-pub const MAX_LEN: usize = 64 << 20;
+/// The longest bundle that is decoded, in bytes. A thousand rounds of a hundred updates each take a third of it.
+pub const MAX_LEN: usize = 32 << 20;
+
+/// The most memory that a bundle may ask for while it is decoded, per byte of its length. The smallest record has 48 bytes
+/// and takes 176, and nothing that a bundle needs takes more than that; a list of empty items, each of one byte, would take
+/// tens of times its length. Lists are moved as they grow, so twice as much can be held for a moment.
+pub const MEMORY_PER_BYTE: usize = 8;
 
 /// A record as this chain makes it.
 pub type Record = cairn_primitives::Record<Account, BlockNumber>;
@@ -30,8 +34,12 @@ pub type Record = cairn_primitives::Record<Account, BlockNumber>;
 pub type RecordProof = ledger::RecordProof<Account, BlockNumber>;
 
 /// What is claimed, and everything that is needed to check it against a genesis hash.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct Bundle {
 	/// How it is known that a block is final.
 	pub finality: Finality,
@@ -40,8 +48,12 @@ pub struct Bundle {
 }
 
 /// The way from a genesis hash to a finalised block.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct Finality {
 	/// The genesis header: its hash names the chain, and its state root leads to the first authorities.
 	pub genesis: Header,
@@ -54,7 +66,7 @@ pub struct Finality {
 }
 
 /// What is claimed.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
 #[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub enum Claim {
 	/// These records are in the ledger: at least one, those of a lower number first.
@@ -66,8 +78,12 @@ pub enum Claim {
 }
 
 /// Records of one batch, and how they are known to be in the ledger.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct Evidence {
 	/// The records, with their path to their block's provenance root.
 	pub inclusion: Inclusion,
@@ -78,7 +94,7 @@ pub struct Evidence {
 }
 
 /// Records of one batch, with their path to their block's provenance root.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
 #[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub enum Inclusion {
 	/// One record of the batch.
@@ -90,8 +106,12 @@ pub enum Inclusion {
 }
 
 /// All records of a batch, with the batch's path to its block's provenance root.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct Batch {
 	/// The number of the first.
 	pub first: RecordId,
@@ -102,8 +122,12 @@ pub struct Batch {
 }
 
 /// That the state of the finalised block has no record of weights with this hash.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct Absence {
 	/// The hash.
 	pub artifact: ArtifactHash,
@@ -136,7 +160,10 @@ impl fmt::Display for DecodeError {
 					"it says to be of version {version}, and this verifier knows version {VERSION} only"
 				)
 			},
-			Self::TooLong(len) => write!(f, "it has {len} bytes, and no more than {MAX_LEN} are looked at"),
+			Self::TooLong(len) => write!(
+				f,
+				"it has {len} bytes, and no more than {MAX_LEN} are looked at; have its records proved in several bundles"
+			),
 			Self::Malformed => {
 				f.write_str("its bytes do not have the form of a bundle: some are missing, added or changed")
 			},
@@ -164,7 +191,13 @@ impl Bundle {
 		if bytes.len() > MAX_LEN {
 			return Err(DecodeError::TooLong(bytes.len()));
 		}
-		Self::decode_all(&mut body).map_err(|_| DecodeError::Malformed)
+		let most = bytes.len().saturating_mul(MEMORY_PER_BYTE);
+		let bundle = Self::decode_with_mem_limit(&mut body, most).map_err(|_| DecodeError::Malformed)?;
+		if body.is_empty() {
+			Ok(bundle)
+		} else {
+			Err(DecodeError::Malformed)
+		}
 	}
 }
 
@@ -175,7 +208,8 @@ impl Inclusion {
 			Self::Record(proof) => (proof.id, core::slice::from_ref(&proof.record)),
 			Self::Batch(batch) => (batch.first, &batch.records[..]),
 		};
-		(first..).zip(records)
+		// A number that does not fit is refused with the batch's root; here it must only not overflow.
+		records.iter().enumerate().map(move |(place, record)| (first.saturating_add(place as u64), record))
 	}
 
 	/// The provenance root that the records' block has if they are in the ledger; `None` when a path has a form that

@@ -5,7 +5,7 @@
 use crate::{header::Header, BlockNumber};
 use alloc::{collections::BTreeMap, vec::Vec};
 use cairn_primitives::H256;
-use codec::{Decode, Encode};
+use codec::{Decode, DecodeWithMemTracking, Encode};
 use core::fmt;
 use ed25519_zebra::VerificationKey;
 #[cfg(feature = "json")]
@@ -19,8 +19,12 @@ pub type AuthorityList = Vec<(AuthorityId, u64)>;
 pub type SetId = u64;
 
 /// The vote of an authority that a block and all before it are final.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct SignedPrecommit {
 	/// The hash of the block voted for.
 	pub target_hash: H256,
@@ -33,13 +37,17 @@ pub struct SignedPrecommit {
 }
 
 /// An ed25519 signature; hex in JSON.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
 #[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(transparent))]
 pub struct Signature(#[cfg_attr(feature = "json", serde(with = "crate::json::hex_array"))] pub [u8; 64]);
 
 /// The votes that make a block final.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct Justification {
 	/// GRANDPA's round in which they were given.
 	pub round: u64,
@@ -54,8 +62,12 @@ pub struct Justification {
 }
 
 /// A block and why it is final.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct Finalised {
 	/// The block's header.
 	pub header: Header,

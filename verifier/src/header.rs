@@ -4,7 +4,7 @@
 use crate::{blake2_256, AuthorityList, BlockNumber};
 use alloc::vec::Vec;
 use cairn_primitives::H256;
-use codec::{Decode, DecodeAll, Encode};
+use codec::{Decode, DecodeAll, DecodeWithMemTracking, Encode};
 #[cfg(feature = "json")]
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +14,12 @@ pub const GRANDPA_ENGINE_ID: [u8; 4] = *b"FRNK";
 pub const MMR_ENGINE_ID: [u8; 4] = *b"CRNM";
 
 /// A block's header.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct Header {
 	/// The hash of the block before.
 	pub parent_hash: H256,
@@ -31,7 +35,7 @@ pub struct Header {
 }
 
 /// One item of a header's digest.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
 #[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub enum DigestItem {
 	/// Anything.
@@ -52,12 +56,12 @@ pub enum DigestItem {
 }
 
 /// Bytes; hex in JSON.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode, DecodeWithMemTracking)]
 #[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(transparent))]
 pub struct Data(#[cfg_attr(feature = "json", serde(with = "cairn_primitives::text::hex_bytes"))] pub Vec<u8>);
 
 /// The name of a consensus engine; hex in JSON.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
 #[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(transparent))]
 pub struct Engine(#[cfg_attr(feature = "json", serde(with = "crate::json::hex_array"))] pub [u8; 4]);
 

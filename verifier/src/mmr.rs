@@ -7,13 +7,17 @@
 
 use crate::{blake2_256, blake2_256_pair, BlockNumber};
 use cairn_primitives::H256;
-use codec::{Decode, Encode};
+use codec::{Decode, DecodeWithMemTracking, Encode};
 #[cfg(feature = "json")]
 use serde::{Deserialize, Serialize};
 
 /// What the chain committed to about a block.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-#[cfg_attr(feature = "json", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking)]
+#[cfg_attr(
+	feature = "json",
+	derive(Serialize, Deserialize),
+	serde(rename_all = "camelCase", deny_unknown_fields)
+)]
 pub struct Leaf {
 	/// The block's number.
 	pub number: BlockNumber,

@@ -1,6 +1,9 @@
 //! A verdict as JSON, and bundles in whatever form they were kept.
 
-use crate::{bundle::Record, verify, BlockNumber, Bundle, DecodeError, Proven, SetId, Statement};
+use crate::{
+	bundle::{Record, MAX_LEN},
+	verify, BlockNumber, Bundle, DecodeError, Proven, SetId, Statement,
+};
 use alloc::{
 	format,
 	string::{String, ToString},
@@ -101,25 +104,40 @@ impl From<Proven> for Proof {
 	}
 }
 
-/// Reads a bundle and checks it.
-pub fn report(bytes: &[u8], genesis: &H256) -> Report {
-	let refusal =
-		|verdict, reason: String| Report { verdict, genesis: *genesis, reason: Some(reason), proof: None };
-	let bundle = match read(bytes) {
-		Ok(bundle) => bundle,
-		Err(error) => return refusal(Verdict::Unreadable, error.to_string()),
-	};
-	match verify(&bundle, genesis) {
-		Ok(proven) => {
-			Report { verdict: Verdict::Proven, genesis: *genesis, reason: None, proof: Some(proven.into()) }
-		},
-		Err(error) => refusal(Verdict::Refuted, error.to_string()),
+impl From<Proven> for Report {
+	fn from(proven: Proven) -> Self {
+		Self { verdict: Verdict::Proven, genesis: proven.genesis, reason: None, proof: Some(proven.into()) }
 	}
 }
+
+/// Reads a bundle and checks it.
+pub fn report(bytes: &[u8], genesis: &H256) -> Report {
+	match check(bytes, genesis) {
+		Ok(proven) => proven.into(),
+		Err((verdict, reason)) => Report { verdict, genesis: *genesis, reason: Some(reason), proof: None },
+	}
+}
+
+/// As [`report`], for whoever goes on with what is proved.
+///
+/// # Errors
+/// What the bundle came to instead, and why, as a sentence.
+pub fn check(bytes: &[u8], genesis: &H256) -> Result<Proven, (Verdict, String)> {
+	let bundle = read(bytes).map_err(|error| (Verdict::Unreadable, error.to_string()))?;
+	verify(&bundle, genesis).map_err(|error| (Verdict::Refuted, error.to_string()))
+}
+
+/// The longest text that is read as a bundle, in bytes: the hex of the longest bundle, and what a node says around it.
+pub const MAX_TEXT_LEN: usize = 2 * MAX_LEN + 4096;
+
+/// How much of an error in JSON is told, in characters.
+const LONGEST_ERROR: usize = 300;
 
 /// Why bytes are no bundle in any of its forms.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReadError {
+	/// They are more than [`MAX_TEXT_LEN`].
+	TooLong(usize),
 	/// Not in binary form.
 	Decode(DecodeError),
 	/// Not in hex.
@@ -131,6 +149,11 @@ pub enum ReadError {
 impl fmt::Display for ReadError {
 	fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 		match self {
+			Self::TooLong(len) => write!(
+				f,
+				"this is no bundle that is looked at: it has {len} bytes, and no form of one has more than {MAX_TEXT_LEN}; the \
+				 binary form is the shortest"
+			),
 			Self::Decode(error) => write!(f, "this is no bundle: {error}"),
 			Self::Hex => f.write_str("this is no bundle: it begins with 0x and is not hex"),
 			Self::Json(error) => write!(f, "this is no bundle in JSON: {error}"),
@@ -141,11 +164,17 @@ impl fmt::Display for ReadError {
 impl core::error::Error for ReadError {}
 
 /// The bundle in these bytes: binary, hex (as a node hands it out), or the JSON of [`Bundle::to_json`]. JSON that is an
-/// object with a `bundle` in hex, as a node's whole answer is, is read too.
+/// object with a `bundle` in hex, as a node's whole answer is, is read too, whatever else it says.
+///
+/// Only the binary form is exact to the byte: one bundle has one. Hex and JSON can be written in many ways: digits in upper
+/// case, spaces, accounts with another prefix, and, in JSON's records and their paths, names that mean nothing.
 ///
 /// # Errors
 /// When they are none of these.
 pub fn read(bytes: &[u8]) -> Result<Bundle, ReadError> {
+	if bytes.len() > MAX_TEXT_LEN {
+		return Err(ReadError::TooLong(bytes.len()));
+	}
 	let binary = |bytes: &[u8]| Bundle::from_bytes(bytes).map_err(ReadError::Decode);
 	let Ok(text) = core::str::from_utf8(bytes).map(str::trim) else { return binary(bytes) };
 	if let Some(digits) = text.strip_prefix("0x") {
@@ -163,7 +192,15 @@ pub fn read(bytes: &[u8]) -> Result<Bundle, ReadError> {
 			let digits = bundle.strip_prefix("0x").unwrap_or(&bundle);
 			binary(&hex::decode(digits).map_err(|_| ReadError::Hex)?)
 		},
-		Err(_) => Bundle::from_json(text).map_err(ReadError::Json),
+		Err(_) => Bundle::from_json(text).map_err(|error| ReadError::Json(cut(error))),
+	}
+}
+
+/// The beginning of an error, which can quote text of any length.
+fn cut(error: String) -> String {
+	match error.char_indices().nth(LONGEST_ERROR) {
+		Some((end, _)) => format!("{}…", &error[..end]),
+		None => error,
 	}
 }
 

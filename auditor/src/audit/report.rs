@@ -3,6 +3,7 @@
 use crate::{
 	chain::Record,
 	recompute::{Outcome, RoundReport},
+	terminal::plain,
 	Verdict,
 };
 use cairn_primitives::{Aggregation, ArtifactHash, ProgrammeId, RecordId, RoundIndex, H256};
@@ -12,8 +13,7 @@ use std::fmt;
 /// What no audit covers.
 pub(super) const NOT_COVERED: [&str; 4] = [
 	"that the newest weights that the node names are the newest: it could keep later rounds to itself",
-	"the programme's name, its limits on what an update may declare, and how and why rounds made no weights: the node's \
-	 word",
+	"the programme's name, how it aggregates from now on, and how and why rounds made no weights: the node's word",
 	"whether updates that the committee did not include should have been",
 	"what the updates were trained on: data never leave the devices",
 ];
@@ -64,7 +64,8 @@ pub struct Audit {
 	pub programme: ProgrammeId,
 	/// Its name: the node's word.
 	pub name: String,
-	/// How it aggregates now: the node's word. The artifacts name the rule by which each round was aggregated.
+	/// How it aggregates now: the node's word. How each round was aggregated, and within which limits, has to hash to what
+	/// the record of its weights says ([`cairn_primitives::round::terms_digest`]).
 	pub aggregation: Aggregation,
 	/// The newest weights, as the node says.
 	pub model: ArtifactHash,
@@ -241,12 +242,13 @@ impl Audit {
 	pub fn sentence(&self) -> String {
 		let (rounds, equal) = self.aggregates();
 		let model = self.model;
+		let of = if self.genesis_from_node { " for the chain that the node named" } else { "" };
 		match self.verdict {
 			Finding::Proven if rounds == 0 => {
-				format!("PROVEN: the programme started from {model:?}; no round has made weights yet")
+				format!("PROVEN{of}: the programme started from {model:?}; no round has made weights yet")
 			},
 			Finding::Proven => format!(
-				"PROVEN: {model:?} is what {rounds} rounds made of the weights that the programme started from"
+				"PROVEN{of}: {model:?} is what {rounds} rounds made of the weights that the programme started from"
 			),
 			Finding::Refuted => {
 				format!("REFUTED: {equal} of {rounds} aggregates are what the updates give; see what is refuted")
@@ -307,13 +309,13 @@ impl fmt::Display for Audit {
 			let (index, updates) = (round.round, round.updates.len());
 			writeln!(f, "round {index:>4}  {updates:>3} updates  {weights}  {}", round.words())?;
 			for reason in &round.reasons {
-				writeln!(f, "            {reason}")?;
+				writeln!(f, "            {}", plain(reason))?;
 			}
 		}
 		writeln!(f)?;
 		writeln!(f, "{}", self.sentence())?;
 		for problem in self.problems() {
-			writeln!(f, "  {problem}")?;
+			writeln!(f, "  {}", plain(&problem))?;
 		}
 		let (rounds, equal) = self.aggregates();
 		writeln!(f, "  proven      {}", self.proof_words())?;

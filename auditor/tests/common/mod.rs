@@ -14,7 +14,7 @@ use cairn_artifacts::{artifact_hash, ArtifactHash, Store, Tensor, TensorFile};
 use cairn_auditor::chain::{Chain, ChainError, Page, Programme, ProvingChain, Record, Round};
 use cairn_primitives::{
 	bitmap,
-	round::quality_digest,
+	round::{quality_digest, terms_digest},
 	views::{FailureReason, Phase, ProgrammeState},
 	Aggregation, ProgrammeId, Record as Entry, RecordId, RecordKind, RecordRange, RoundIndex, RoundTerms,
 	Schedule, H256,
@@ -36,8 +36,12 @@ pub struct Fake {
 	pub page: usize,
 	/// The record whose proof is made for another one's.
 	pub forged: Option<RecordId>,
+	/// Asked for the first record, it gives the second.
+	pub swap: Option<(RecordId, RecordId)>,
 	/// No block is provably final yet.
 	pub unprovable: bool,
+	/// What it does to a page of a lineage that was asked for with this cursor.
+	pub alter_page: fn(Option<RecordId>, &mut Page),
 }
 
 /// The chain and the artifacts.
@@ -47,6 +51,11 @@ pub struct World {
 	pub chain: Fake,
 	base: TensorFile,
 	pub state: Option<TensorFile>,
+}
+
+/// What the chain writes into the record of the weights that a round made.
+fn settled_under(round: &Round) -> H256 {
+	terms_digest(&round.terms, round.bucketing_seed.as_ref(), round.quality.as_ref())
 }
 
 fn tensors(seed: u32) -> Vec<Tensor> {
@@ -70,6 +79,7 @@ impl World {
 			artifact,
 			base: None,
 			inputs: None,
+			terms: None,
 			producer: None,
 			device: None,
 			site: None,
@@ -110,7 +120,16 @@ impl World {
 			pot: ss58::encode(&[9; 32], 42),
 			pot_free: 20_000_000_000_000_000,
 		};
-		let chain = Fake { programme, rounds: Vec::new(), records, page: 4, forged: None, unprovable: false };
+		let chain = Fake {
+			programme,
+			rounds: Vec::new(),
+			records,
+			page: 4,
+			forged: None,
+			swap: None,
+			unprovable: false,
+			alter_page: |_, _| {},
+		};
 		Self { dir, store, chain, base, state: None }
 	}
 
@@ -219,6 +238,7 @@ impl World {
 				artifact: hash,
 				base: Some(round.base_record),
 				inputs: None,
+				terms: None,
 				producer: Some(ss58::encode(&[i as u8; 32], 42)),
 				device: Some(i),
 				site: Some(0),
@@ -261,6 +281,7 @@ impl World {
 			artifact: result,
 			base: Some(round.base_record),
 			inputs: round.updates,
+			terms: Some(settled_under(&round)),
 			producer: None,
 			device: None,
 			site: None,
@@ -288,7 +309,7 @@ impl World {
 	}
 }
 
-fn refused(code: i32, message: String) -> ChainError {
+pub fn refused(code: i32, message: String) -> ChainError {
 	ChainError::Refused { method: "provenance".into(), code, message }
 }
 
@@ -300,6 +321,12 @@ impl Fake {
 		if self.programme.weights_record == round.result_record.unwrap() {
 			self.programme.weights = result;
 		}
+	}
+
+	/// Makes the record of a round's weights say what the round says, as a chain does.
+	pub fn bind(&mut self, round: usize) {
+		let round = &self.rounds[round];
+		self.records[round.result_record.unwrap() as usize].record.terms = Some(settled_under(round));
 	}
 
 	pub fn get_programme(&self, id: ProgrammeId) -> Result<Programme, ChainError> {
@@ -315,6 +342,7 @@ impl Fake {
 	}
 
 	pub fn get_record(&self, id: RecordId) -> Result<Record, ChainError> {
+		let id = self.swap.filter(|(asked, _)| *asked == id).map_or(id, |(_, given)| given);
 		let record = self.records.iter().find(|r| r.id == id).cloned();
 		record.ok_or_else(|| refused(9103, format!("there is no record {id}")))
 	}
@@ -341,7 +369,9 @@ impl Fake {
 			next = self.before(&record);
 			records.push(record);
 		}
-		Ok(Page { records, next })
+		let mut page = Page { records, next };
+		(self.alter_page)(cursor, &mut page);
+		Ok(page)
 	}
 }
 
@@ -378,9 +408,7 @@ impl Chain for Fake {
 	}
 
 	async fn lineage(&self, a: ArtifactHash, cursor: Option<RecordId>, at: H256) -> Result<Page, ChainError> {
-		if at != self.proved_block() {
-			at_head(at)?;
-		}
+		at_head(at)?;
 		self.get_lineage(a, cursor)
 	}
 }
@@ -390,7 +418,7 @@ impl ProvingChain for Fake {
 		self.get_proof(record).map(|answer| answer.to_string())
 	}
 
-	async fn prove_absence(&self, _weights: ArtifactHash) -> Result<String, ChainError> {
-		Err(refused(9110, "they are recorded".into()))
+	async fn prove_absence(&self, weights: ArtifactHash) -> Result<String, ChainError> {
+		self.get_absence(weights).map(|answer| answer.to_string())
 	}
 }

@@ -3,14 +3,14 @@
 use super::Fake;
 use cairn_auditor::chain::{ChainError, Record};
 use cairn_network::keypair_from_seed;
-use cairn_primitives::{ledger, RecordId, H256};
+use cairn_primitives::{ledger, RecordId, RecordKind, H256};
 use cairn_verifier::{
 	blake2_256,
-	bundle::{Finality, Inclusion, Record as ProvenRecord, RecordProof},
+	bundle::{Absence, Finality, Inclusion, Record as ProvenRecord, RecordProof},
 	grandpa::{Finalised, Justification, Signature, SignedPrecommit},
 	header::{Data, DigestItem, Engine, MMR_ENGINE_ID},
 	mmr::Leaf,
-	ss58, storage, Account, Bundle, Claim, Evidence, Header,
+	ss58, storage, Account, Bundle, Claim, Evidence, Header, LEDGER_VERSION,
 };
 use serde_json::{json, Value};
 
@@ -27,6 +27,12 @@ fn state() -> Vec<u8> {
 	let list = [&[1 << 2][..], authority().as_bytes(), &1u64.to_le_bytes()].concat();
 	// A leaf whose partial key has 64 nibbles: 63 and 1.
 	[&[0x7f, 1][..], &storage::GRANDPA_AUTHORITIES, &[(list.len() as u8) << 2], &list[..]].concat()
+}
+
+/// The state of the finalised block: the ledger's version, and no weights.
+fn ledger_state() -> Vec<u8> {
+	let version = LEDGER_VERSION.to_le_bytes();
+	[&[0x7f, 1][..], &storage::LEDGER_VERSION, &[(version.len() as u8) << 2], &version].concat()
 }
 
 fn genesis_header() -> Header {
@@ -51,6 +57,7 @@ fn proven(record: &Record) -> ProvenRecord {
 		artifact: r.artifact,
 		base: r.base,
 		inputs: r.inputs,
+		terms: r.terms,
 		producer: r.producer.as_deref().map(|producer| Account(ss58::decode(producer).unwrap())),
 		device: r.device,
 		site: r.site,
@@ -101,7 +108,7 @@ impl Fake {
 		let header = Header {
 			parent_hash: H256::repeat_byte(1),
 			number: BLOCK,
-			state_root: H256::repeat_byte(2),
+			state_root: blake2_256(&ledger_state()),
 			extrinsics_root: H256::repeat_byte(3),
 			digest: vec![DigestItem::Consensus(Engine(MMR_ENGINE_ID), Data(root.as_bytes().to_vec()))],
 		};
@@ -163,16 +170,31 @@ impl Fake {
 			in_block: ledger::prove(&[ledger::batch_root(first, &records)], 0).unwrap(),
 		});
 		let (path, root) = self.path(entry.block);
-		let bundle = Bundle {
-			finality: Finality {
-				genesis: genesis_header(),
-				authorities: vec![Data(state())],
-				hand_overs: Vec::new(),
-				block: self.finalised_block(root),
-			},
-			claim: Claim::Records(vec![Evidence { inclusion, leaf: self.leaf(entry.block), path }]),
+		let claim = Claim::Records(vec![Evidence { inclusion, leaf: self.leaf(entry.block), path }]);
+		Ok(self.answer(root, claim))
+	}
+
+	/// As the node's `provenance_proveAbsence` does.
+	pub fn get_absence(&self, artifact: H256) -> Result<Value, ChainError> {
+		let is_it = |r: &Record| r.record.kind == RecordKind::Weights && r.record.artifact == artifact;
+		if self.records.iter().any(is_it) {
+			return Err(super::refused(9110, "they are recorded".into()));
+		}
+		// One node is all of the state, so that it shows what is there and what is not.
+		let state = || vec![Data(ledger_state())];
+		let claim = Claim::NoWeights(Absence { artifact, entry: state(), version: state() });
+		Ok(self.answer(self.path(0).1, claim))
+	}
+
+	fn answer(&self, root: H256, claim: Claim) -> Value {
+		let finality = Finality {
+			genesis: genesis_header(),
+			authorities: vec![Data(state())],
+			hand_overs: Vec::new(),
+			block: self.finalised_block(root),
 		};
-		let hex: String = bundle.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-		Ok(json!({ "bundle": format!("0x{hex}") }))
+		let bytes = Bundle { finality, claim }.to_bytes();
+		let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+		json!({ "bundle": format!("0x{hex}") })
 	}
 }

@@ -244,6 +244,7 @@ mod tests {
 				artifact: H256::from_low_u64_be(first + u64::from(n) + 1),
 				base: Some(0),
 				inputs: None,
+				terms: None,
 				producer: Some(account((n % devices) as u8)),
 				device: Some(n % devices),
 				site: Some(n % devices / 2),

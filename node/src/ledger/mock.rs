@@ -1,4 +1,4 @@
-//! A ledger for tests: one programme, whose rounds all have the same number of updates.
+//! A ledger for tests: programmes whose rounds take turns and all have the same number of updates.
 
 use super::*;
 use cairn_primitives::RecordRange;
@@ -31,42 +31,58 @@ pub struct MockLedger {
 impl MockLedger {
 	/// A ledger of a programme's start and this many rounds, each of which is a block of its own.
 	pub fn new(rounds: u32, updates: u32) -> Self {
+		Self::of(&[0], rounds, updates)
+	}
+
+	/// The same of several programmes: all starts, then the first round of each, and so on.
+	pub fn of(programmes: &[ProgrammeId], rounds: u32, updates: u32) -> Self {
 		let mut ledger = Self { batches: Vec::new(), records: Vec::new() };
-		let start = |kind, id| Record {
+		let start = |kind, id, programme| Record {
 			kind,
 			artifact: artifact(id),
 			base: None,
 			inputs: None,
+			terms: None,
 			producer: None,
 			device: None,
 			site: None,
-			programme: 0,
+			programme,
 			round: None,
 			block: 0,
 		};
-		ledger.append(vec![start(RecordKind::TrainingConfig, 0), start(RecordKind::Weights, 1)]);
-		for round in 0..rounds {
+		let mut newest = Vec::new();
+		for programme in programmes {
 			let first = ledger.records.len() as RecordId;
-			let record = |kind, id, inputs| Record {
-				artifact: artifact(id),
-				base: Some(first - 1),
-				inputs,
-				round: Some(round),
-				block: round + 1,
-				..start(kind, id)
-			};
-			let mut records: Vec<_> = (first..)
-				.take(updates as usize)
-				.map(|id| Record {
-					producer: Some(producer()),
-					device: Some(DEVICE),
-					site: Some(SITE),
-					..record(RecordKind::Update, id, None)
-				})
-				.collect();
-			let inputs = Some(RecordRange { first, count: updates });
-			records.push(record(RecordKind::Weights, first + u64::from(updates), inputs));
-			ledger.append(records);
+			ledger.append(vec![
+				start(RecordKind::TrainingConfig, first, *programme),
+				start(RecordKind::Weights, first + 1, *programme),
+			]);
+			newest.push(first + 1);
+		}
+		for round in 0..rounds {
+			for (programme, newest) in programmes.iter().zip(&mut newest) {
+				let first = ledger.records.len() as RecordId;
+				let block = (ledger.batches.len() - programmes.len() + 1) as BlockNumber;
+				let base = Some(*newest);
+				let record =
+					|kind, id| Record { base, round: Some(round), block, ..start(kind, id, *programme) };
+				let mut records: Vec<_> = (first..)
+					.take(updates as usize)
+					.map(|id| Record {
+						producer: Some(producer()),
+						device: Some(DEVICE),
+						site: Some(SITE),
+						..record(RecordKind::Update, id)
+					})
+					.collect();
+				*newest = first + u64::from(updates);
+				records.push(Record {
+					inputs: Some(RecordRange { first, count: updates }),
+					terms: Some(H256::from_low_u64_be(round.into())),
+					..record(RecordKind::Weights, *newest)
+				});
+				ledger.append(records);
+			}
 		}
 		ledger
 	}
@@ -78,7 +94,7 @@ impl MockLedger {
 			first,
 			count: records.len() as u32,
 			block: records[0].block,
-			programme: 0,
+			programme: records[0].programme,
 			round: records[0].round,
 		});
 		self.records.extend(records);
@@ -93,7 +109,7 @@ impl MockLedger {
 
 	/// Writes the records of rounds as the runtime does.
 	pub fn store(&self, storage: &mut impl OffchainStorage) {
-		for id in 1..self.batches.len() {
+		for id in (0..self.batches.len()).filter(|id| self.batches[*id].round.is_some()) {
 			let (key, value) = self.entry(id);
 			storage.set(STORAGE_PREFIX, &key, &value);
 		}
@@ -147,7 +163,8 @@ impl LedgerState for MockState<'_> {
 	}
 
 	fn start_records(&self, id: BatchId) -> Result<Option<Vec<Record>>, Infallible> {
-		Ok((id == 0 && !self.batches.is_empty()).then(|| self.ledger.records[..2].to_vec()))
+		let start = self.batches.get(id as usize).filter(|batch| batch.round.is_none());
+		Ok(start.map(|batch| self.ledger.records[batch.first as usize..][..batch.count as usize].to_vec()))
 	}
 
 	fn weights_record(&self, weights: ArtifactHash) -> Result<Option<RecordId>, Infallible> {

@@ -17,7 +17,7 @@ mod tests;
 pub use index::Owner;
 #[cfg(test)]
 pub use indexer::catch_up;
-pub use indexer::follow;
+pub use indexer::{follow, Metrics};
 pub use state::{ApiFailure, LedgerState, StateAt};
 
 use cairn_primitives::{
@@ -94,6 +94,13 @@ pub enum ReadError<E> {
 		indexed: BatchId,
 		/// How many there are.
 		count: BatchId,
+	},
+	/// A page of a lineage was to start at a record that is none of it.
+	Astray {
+		/// The record.
+		cursor: RecordId,
+		/// Whose lineage it is.
+		origin: RecordId,
 	},
 }
 
@@ -172,21 +179,29 @@ impl<S: OffchainStorage> Ledger<S> {
 				None => Ok(None),
 			};
 		}
-		// What is not final is not indexed.
+		if let Some(found) = self.unindexed(state)?.iter().find(|r| r.record.artifact == *artifact) {
+			return Ok(Some(found.id));
+		}
+		// It may be among those that the index could not read.
+		self.ensure_complete(state).map(|()| None)
+	}
+
+	/// The records of a state that the index does not have, oldest first. It follows finality, so they are those that are
+	/// not final, or that became so a moment ago. An error when they are so many that it must have fallen behind.
+	fn unindexed<T: LedgerState>(&self, state: &T) -> Result<Vec<RecordInfo>, ReadError<T::Error>> {
 		let (indexed, count) = (self.index.next_batch(), state.batch_count()?);
 		if count.saturating_sub(indexed) > UNINDEXED {
 			return Err(ReadError::Behind { indexed, count });
 		}
+		let mut found = Vec::new();
 		for id in indexed..count {
 			if let Some(batch) = state.batch(id)? {
 				let records = self.records(state, id, &batch)?;
-				if let Some(place) = records.iter().position(|r| r.artifact == *artifact) {
-					return Ok(Some(batch.first.saturating_add(place as RecordId)));
-				}
+				let numbered = (batch.first..).zip(&*records);
+				found.extend(numbered.map(|(id, record)| RecordInfo { id, record: record.clone() }));
 			}
 		}
-		// It may be among those that the index could not read.
-		self.ensure_complete(state).map(|()| None)
+		Ok(found)
 	}
 
 	/// Refuses to go on when there are batches that the index could not read: what it has of anything may be a part.
@@ -199,21 +214,30 @@ impl<S: OffchainStorage> Ledger<S> {
 		}
 	}
 
-	/// A page of what record `from` came from, newest first, itself included: at most `limit` records, at least one.
-	/// `None` when there is no such record.
+	/// A page of what record `origin` came from, newest first: at most `limit` records, at least one, from `cursor` on, or
+	/// from the record itself on. `None` when there is no record `origin`.
 	///
 	/// The walk goes from weights to the last of their inputs, from an update to the one before it in the same round, and
-	/// from the first update of a round to the base that all of them share. A page can therefore start at any record that
-	/// an earlier page named.
+	/// from the first update of a round to the base that all of them share. An update as the origin leads to its base
+	/// at once, because it did not come from the others. A page can therefore start at any record that an earlier page of
+	/// the same lineage named.
 	pub fn lineage<T: LedgerState>(
 		&self,
 		state: &T,
-		from: RecordId,
+		origin: RecordId,
+		cursor: Option<RecordId>,
 		limit: u32,
 	) -> Result<Option<RecordPage>, ReadError<T::Error>> {
 		let mut reader = Reader::new(self, state);
 		let mut records = Vec::new();
-		let mut next = Some(from);
+		let mut next = Some(origin);
+		if let Some(cursor) = cursor.filter(|cursor| *cursor != origin) {
+			let Some((_, own)) = state.batch_of(origin)? else { return Ok(None) };
+			if !(cursor < origin && reader.may_lead_to(cursor, &own, origin)?) {
+				return Err(ReadError::Astray { cursor, origin });
+			}
+			next = Some(cursor);
+		}
 		while let Some(id) = next.filter(|_| records.is_empty() || records.len() < limit as usize) {
 			let Some(record) = reader.record(id)?.cloned() else {
 				if records.is_empty() {
@@ -223,14 +247,18 @@ impl<S: OffchainStorage> Ledger<S> {
 				next = None;
 				break;
 			};
-			next = reader.before(id, &record);
+			next = if id == origin && record.kind == RecordKind::Update {
+				record.base
+			} else {
+				reader.before(id, &record)
+			};
 			records.push(RecordInfo { id, record });
 		}
 		Ok(Some(RecordPage { records, next }))
 	}
 
-	/// A page of what record `of` became, oldest first: at most `limit` records from record `start` on. What is not final
-	/// is not among them. `None` when there is no record `of`.
+	/// A page of what record `of` became, oldest first: at most `limit` records from record `start` on. `None` when there is
+	/// no record `of`.
 	///
 	/// An update and a configuration become the weights that end their batch, and weights become all that was trained
 	/// from them: every record of every later batch of their programme, because each of its rounds starts from what the
@@ -248,10 +276,16 @@ impl<S: OffchainStorage> Ledger<S> {
 		let end = state.record_count()?;
 		self.ensure_complete(state)?;
 		let owner = Owner::Weights(origin.programme);
-		let own = (origin.kind != RecordKind::Weights).then(|| self.index.first_from(owner, of)).flatten();
+		let unindexed = self.unindexed(state)?;
+		let first_from = |from| {
+			let newest =
+				|| unindexed.iter().find(|r| r.id >= from && index::owners(&r.record).contains(&Some(owner)));
+			self.index.first_from(owner, from).or_else(|| newest().map(|r| r.id))
+		};
+		let own = (origin.kind != RecordKind::Weights).then(|| first_from(of)).flatten();
 		let mut records = Vec::new();
 		let mut from = start.unwrap_or(0).max(of.saturating_add(1));
-		while let Some(weights) = self.index.first_from(owner, from).filter(|weights| *weights < end) {
+		while let Some(weights) = first_from(from).filter(|weights| *weights < end) {
 			let Some(first) = reader.batch_of(weights)?.map(|batch| batch.first) else { break };
 			// Beside an update there are others of its round, which are none of its descendants.
 			from = if own == Some(weights) { weights } else { from.max(first) };
@@ -305,7 +339,7 @@ impl<S: OffchainStorage> Ledger<S> {
 	}
 
 	/// A page of what a device or an account made, or was made at a site, newest first: at most `count` records, from
-	/// record `from` or the one before it. What is not final is not among them.
+	/// record `from` or the one before it.
 	pub fn records_of<T: LedgerState>(
 		&self,
 		state: &T,
@@ -316,8 +350,16 @@ impl<S: OffchainStorage> Ledger<S> {
 		// What the block does not know yet is not there for whoever asks at it.
 		let end = state.record_count()?.min(from.map_or(RecordId::MAX, |from| from.saturating_add(1)));
 		self.ensure_complete(state)?;
-		let (ids, next) = self.index.page(owner, end, count);
-		let mut records = Vec::with_capacity(ids.len());
+		let unindexed = self.unindexed(state)?;
+		// The index may have come further meanwhile.
+		let indexed = unindexed.first().map_or(end, |first| end.min(first.id));
+		let is_wanted = |r: &&RecordInfo| r.id < end && index::owners(&r.record).contains(&Some(owner));
+		let mut newest = unindexed.iter().rev().filter(is_wanted);
+		let mut records: Vec<_> = newest.by_ref().take(count as usize).cloned().collect();
+		if let Some(next) = newest.next() {
+			return Ok(RecordPage { records, next: Some(next.id) });
+		}
+		let (ids, next) = self.index.page(owner, indexed, count.saturating_sub(records.len() as u32));
 		let mut reader = Reader::new(self, state);
 		// In the state's own words, but all of a page asked at once: they may be in as many batches as there are records.
 		for ids in ids.chunks(MAX_PAGE as usize) {
@@ -407,6 +449,19 @@ impl<'a, S: OffchainStorage, T: LedgerState> Reader<'a, S, T> {
 	fn record(&mut self, id: RecordId) -> Result<Option<&Record>, ReadError<T::Error>> {
 		self.batch_of(id)?;
 		Ok(self.here(id))
+	}
+
+	/// Whether record `id` may be in the lineage of `origin`, a later record in batch `own`, as far as their batches tell.
+	fn may_lead_to(
+		&mut self,
+		id: RecordId,
+		own: &Batch,
+		origin: RecordId,
+	) -> Result<bool, ReadError<T::Error>> {
+		let Some(batch) = self.batch_of(id)? else { return Ok(false) };
+		// In a batch, only the weights that end a round's come from what stands before them.
+		let is_weights = own.round.is_some() && !own.contains(origin.saturating_add(1));
+		Ok(batch.programme == own.programme && (batch.first != own.first || is_weights))
 	}
 
 	/// The record before `id`, the last one read, in the order of [`Ledger::lineage`].

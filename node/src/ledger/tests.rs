@@ -54,7 +54,7 @@ fn record_is_there_from_the_block_that_appended_it() {
 		let state = mock.at(batches);
 		assert_eq!(ledger.record_of(&state, &artifact(8)).unwrap(), found);
 		assert_eq!(ledger.record(&state, 8).unwrap().is_some(), found.is_some());
-		assert_eq!(ledger.lineage(&state, 8, 10).unwrap().is_some(), found.is_some());
+		assert_eq!(ledger.lineage(&state, 8, None, 10).unwrap().is_some(), found.is_some());
 	}
 }
 
@@ -66,17 +66,58 @@ fn lineage_in_pages_of_any_size_is_the_same_walk() {
 	// All but the configuration, which is nobody's parent.
 	let whole: Vec<_> = (1..=last).rev().collect();
 	for size in [0, 1, 2, 7, 100, 1_000] {
-		let (mut read, mut from) = (Vec::new(), Some(last));
-		while let Some(id) = from {
-			let page = ledger.lineage(&state, id, size).unwrap().unwrap();
-			assert!(page.records.len() <= size.max(1) as usize);
-			assert!(page.records.iter().all(|r| r.record == mock.records[r.id as usize]));
-			read.extend(page.records.iter().map(|r| r.id));
-			from = page.next;
-		}
-		assert_eq!(read, whole, "pages of {size}");
+		assert_eq!(lineage(&mock, &ledger, last, size), whole, "pages of {size}");
 	}
-	assert_eq!(ledger.lineage(&state, last + 1, 1).unwrap(), None);
+	assert_eq!(ledger.lineage(&state, last + 1, None, 1).unwrap(), None);
+	assert_eq!(ledger.lineage(&state, last + 1, Some(last), 1).unwrap(), None);
+}
+
+/// The numbers of a whole lineage, read in pages of this size.
+fn lineage(mock: &MockLedger, ledger: &Ledger<Db>, origin: u64, size: u32) -> Vec<u64> {
+	let (mut read, mut cursor) = (Vec::new(), None);
+	loop {
+		let page = ledger.lineage(&mock.best(), origin, cursor, size).unwrap().unwrap();
+		assert!(page.records.len() <= size.max(1) as usize);
+		assert!(page.records.iter().all(|r| r.record == mock.records[r.id as usize]));
+		read.extend(page.records.iter().map(|r| r.id));
+		cursor = page.next;
+		if cursor.is_none() {
+			return read;
+		}
+	}
+}
+
+#[test]
+fn lineage_of_an_update_leaves_out_the_others_of_its_round_in_pages_of_any_size() {
+	let (mock, ledger, _) = node(21);
+	// The updates of the third round, whose base is record 13.
+	for update in 14..19 {
+		let whole: Vec<_> = std::iter::once(update).chain((1..=13).rev()).collect();
+		for size in [1, 2, 5, 100] {
+			assert_eq!(lineage(&mock, &ledger, update, size), whole, "of {update} in pages of {size}");
+		}
+	}
+}
+
+#[test]
+fn cursor_that_is_of_no_page_of_the_lineage_is_refused() {
+	let mock = MockLedger::of(&[0, 4], 3, 2);
+	let mut db = Db::new();
+	mock.store(&mut db);
+	let mut ledger = Ledger::new(db);
+	catch_up(&mut ledger, &mock.best()).unwrap();
+	let state = mock.best();
+	// The starts are records 0 to 3; rounds of three records take turns from 4 on: 10 to 12 are programme 0's second.
+	let is_refused = |origin, cursor| match ledger.lineage(&state, origin, Some(cursor), 10) {
+		Ok(page) => page.is_none(),
+		Err(error) => error == ReadError::Astray { cursor, origin },
+	};
+	for (origin, cursor) in [(12, 13), (12, 9), (12, 3), (11, 10), (11, 12), (1, 0), (12, 1_000)] {
+		assert!(is_refused(origin, cursor), "{cursor} in the lineage of {origin}");
+	}
+	for (origin, cursor) in [(12, 12), (12, 11), (12, 10), (12, 6), (11, 11), (11, 6), (11, 1)] {
+		assert!(!is_refused(origin, cursor), "{cursor} in the lineage of {origin}");
+	}
 }
 
 #[test]
@@ -102,6 +143,36 @@ fn records_of_a_device_and_of_an_account_are_its_updates_newest_first() {
 }
 
 #[test]
+fn pages_are_the_same_however_far_the_index_has_come() {
+	let (mock, whole, _) = node(21);
+	let account = producer();
+	for indexed in [0, 1, 10, 20] {
+		let (_, ledger, _) = node(indexed);
+		let state = mock.best();
+		for owner in [Owner::Device(DEVICE), Owner::Account(&account), Owner::Site(SITE)] {
+			for size in [1, 7, 1_000] {
+				let (mut read, mut from) = (Vec::new(), None);
+				loop {
+					let page = ledger.records_of(&state, owner, from, size).unwrap();
+					assert!(page.records.len() <= size as usize);
+					read.extend(page.records);
+					from = page.next;
+					if from.is_none() {
+						break;
+					}
+				}
+				let all = whole.records_of(&state, owner, None, 1_000).unwrap().records;
+				assert_eq!(read, all, "{owner}, {indexed} batches indexed, pages of {size}");
+			}
+		}
+		for of in [0, 1, 2, 7, 60, 125] {
+			let page = |ledger: &Ledger<Db>| ledger.descendants(&state, of, None, 1_000).unwrap();
+			assert_eq!(page(&ledger), page(&whole), "of {of}, {indexed} batches indexed");
+		}
+	}
+}
+
+#[test]
 fn descendants_in_pages_of_any_size_are_what_lineage_leads_back_from() {
 	let (mock, ledger, _) = node(21);
 	let state = mock.best();
@@ -109,13 +180,8 @@ fn descendants_in_pages_of_any_size_are_what_lineage_leads_back_from() {
 	for of in 0..count {
 		let mut expected = Vec::new();
 		for id in of + 1..count {
-			let lineage = ledger.lineage(&state, id, 1_000).unwrap().unwrap();
-			// A walk from an update passes the updates beside it, which it did not come from; and nothing names the
-			// configuration, which all that a programme makes comes from.
-			let beside = mock.records[of as usize].round.is_some()
-				&& mock.records[of as usize].round == mock.records[id as usize].round
-				&& mock.records[id as usize].kind == RecordKind::Update;
-			if of == 0 || (!beside && lineage.records.iter().any(|r| r.id == of)) {
+			// Nothing names the configuration, which all that a programme makes comes from.
+			if of == 0 || lineage(&mock, &ledger, id, 1_000).contains(&of) {
 				expected.push(id);
 			}
 		}
@@ -194,7 +260,7 @@ fn damaged_records_are_an_error_wherever_they_are_read() {
 		assert_eq!(ledger.record(&state, id), Err(damaged(&mock, 5)));
 		assert_eq!(ledger.prove(&state, id), Err(damaged(&mock, 5)));
 		assert_eq!(ledger.record_of(&state, &artifact(id)), Err(damaged(&mock, 5)));
-		assert_eq!(ledger.lineage(&state, id + 8, 100), Err(damaged(&mock, 5)));
+		assert_eq!(ledger.lineage(&state, id + 8, None, 100), Err(damaged(&mock, 5)));
 		// What lies elsewhere is still there.
 		assert!(ledger.record(&state, id - 1).unwrap().is_some());
 		assert_eq!(ledger.record_of(&state, &artifact(id - 1)), Ok(Some(id - 1)));

@@ -44,6 +44,30 @@ impl NodeChain {
 	}
 }
 
+/// How often a path is looked for again.
+const PATH_ATTEMPTS: usize = 3;
+
+impl NodeChain {
+	fn path_once(&self, block: BlockNumber, at: BlockNumber) -> Result<(Leaf, Vec<H256>), String> {
+		let mut api = self.client.runtime_api();
+		api.register_extension(OffchainDbExt::new(OffchainDb::new(self.offchain.clone())));
+		// The length of the range is given, so that the state of the finalised head, which is never pruned, will do for all
+		// that is older. A justification can be here a moment before the head moves to its block; a state before `at` does
+		// not know what the newest nodes are kept under.
+		let info = self.client.info();
+		let state = match at > info.finalized_number {
+			true => self.known_hash(at)?,
+			false => info.finalized_hash,
+		};
+		let (leaves, proof) = api
+			.generate_proof(state, vec![block.saturating_add(1)], Some(at))
+			.map_err(|e| e.to_string())?
+			.map_err(|e| format!("{e:?}"))?;
+		let leaf = leaves.into_iter().next().ok_or("no leaf")?.into_opaque_leaf();
+		Ok((Leaf::decode_all(&mut &leaf.0[..]).map_err(|e| e.to_string())?, proof.items))
+	}
+}
+
 impl FinalisedChain for NodeChain {
 	fn finalised(&self) -> BlockNumber {
 		self.client.info().finalized_number
@@ -76,16 +100,16 @@ impl FinalisedChain for NodeChain {
 	}
 
 	fn path(&self, block: BlockNumber, at: BlockNumber) -> Result<(Leaf, Vec<H256>), String> {
-		let mut api = self.client.runtime_api();
-		api.register_extension(OffchainDbExt::new(OffchainDb::new(self.offchain.clone())));
-		// Any state will do, because the length of the range is given; this one is never pruned.
-		let state = self.client.info().finalized_hash;
-		let (leaves, proof) = api
-			.generate_proof(state, vec![block.saturating_add(1)], Some(at))
-			.map_err(|e| e.to_string())?
-			.map_err(|e| format!("{e:?}"))?;
-		let leaf = leaves.into_iter().next().ok_or("no leaf")?.into_opaque_leaf();
-		Ok((Leaf::decode_all(&mut &leaf.0[..]).map_err(|e| e.to_string())?, proof.items))
+		// The range's nodes move from a key of their fork to that of the chain when a block becomes final: they are written
+		// anew and then removed. Who looks under the one key before that and under the other after it misses them, once.
+		let mut answer = self.path_once(block, at);
+		for _ in 0..PATH_ATTEMPTS {
+			if answer.is_ok() {
+				break;
+			}
+			answer = self.path_once(block, at);
+		}
+		answer
 	}
 
 	fn state_proof(&self, number: BlockNumber, key: &[u8]) -> Result<Vec<Vec<u8>>, String> {

@@ -7,6 +7,7 @@ use crate::{
 	proofs::Prover,
 	service::{FullBackend, FullClient, FullOffchain, FullPool, FullSelectChain},
 };
+use cairn_primitives::RecordId;
 use cairn_runtime::{opaque::Block, BlockNumber, Hash};
 use jsonrpsee::RpcModule;
 use sc_consensus_babe::BabeWorkerHandle;
@@ -39,8 +40,8 @@ pub struct Deps {
 	pub offchain: FullOffchain,
 	/// The provenance ledger in it.
 	pub ledger: Ledger<FullOffchain>,
-	/// The newest finalised block that its index has followed.
-	pub indexed: watch::Receiver<Hash>,
+	/// How many final records its index has followed.
+	pub indexed: watch::Receiver<RecordId>,
 	/// Makes proofs about it.
 	pub prover: Prover,
 }

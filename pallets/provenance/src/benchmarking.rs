@@ -42,7 +42,8 @@ mod benchmarks {
 		let records;
 		#[block]
 		{
-			records = Pallet::<T>::record_round(7, 0, base, updates, hash(MAX_UPDATES.saturating_add(2)));
+			records =
+				Pallet::<T>::record_round(7, 0, base, updates, hash(MAX_UPDATES.saturating_add(2)), hash(0));
 		}
 		assert_eq!(records.updates.count, u);
 		assert_eq!(Pallet::<T>::batch_of(records.weights).map(|(_, b)| b.count), Some(u + 1));

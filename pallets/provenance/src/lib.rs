@@ -145,6 +145,7 @@ impl<T: Config> Pallet<T> {
 			artifact,
 			base: None,
 			inputs: None,
+			terms: None,
 			producer: None,
 			device: None,
 			site: None,
@@ -160,14 +161,16 @@ impl<T: Config> Pallet<T> {
 
 	/// Records a finalised round: each included update, then the next weights made of them.
 	///
-	/// `base` is the record of the weights that the round started from; the caller has checked that it exists. The
-	/// records go into the offchain index; state keeps the batch's root.
+	/// `base` is the record of the weights that the round started from; the caller has checked that it exists. `terms` is
+	/// [`terms_digest`](cairn_primitives::round::terms_digest) of what the round was settled under. The records go into the
+	/// offchain index; state keeps the batch's root.
 	pub fn record_round(
 		programme: ProgrammeId,
 		round: RoundIndex,
 		base: RecordId,
 		updates: Vec<IncludedUpdate<T::AccountId>>,
 		weights: ArtifactHash,
+		terms: H256,
 	) -> RoundRecords {
 		let block = frame_system::Pallet::<T>::block_number();
 		let range = RecordRange { first: RecordCount::<T>::get(), count: updates.len() as u32 };
@@ -178,6 +181,7 @@ impl<T: Config> Pallet<T> {
 				artifact,
 				base: Some(base),
 				inputs: None,
+				terms: None,
 				producer: Some(producer),
 				device: Some(device),
 				site: Some(site),
@@ -191,6 +195,7 @@ impl<T: Config> Pallet<T> {
 			artifact: weights,
 			base: Some(base),
 			inputs: Some(range),
+			terms: Some(terms),
 			producer: None,
 			device: None,
 			site: None,

@@ -4,6 +4,9 @@ use frame_support::{assert_err, storage::with_storage_layer};
 use proptest::prelude::*;
 use sp_runtime::{BuildStorage, DispatchError};
 
+/// The digest of some round's terms.
+const TERMS: H256 = H256([7; 32]);
+
 fn hash(n: u64) -> H256 {
 	H256::from_low_u64_be(n)
 }
@@ -50,7 +53,7 @@ fn round_records_every_update_and_links_the_next_weights_to_them() {
 	let ((base, left), records) = run(|| {
 		let base = Provenance::record_start(0, hash(1), hash(2));
 		System::set_block_number(9);
-		let left = Provenance::record_round(0, 3, base, updates(1, 4), hash(5));
+		let left = Provenance::record_round(0, 3, base, updates(1, 4), hash(5), TERMS);
 		assert_eq!(RecordCount::<Test>::get(), 7);
 		assert_eq!(WeightsRecord::<Test>::get(hash(5)), Some(6));
 		(base, left)
@@ -60,8 +63,10 @@ fn round_records_every_update_and_links_the_next_weights_to_them() {
 		assert_eq!(update.producer, Some(n as u64 + 1));
 		assert_eq!(update.device, Some(n as u32 + 1));
 		assert_eq!((update.base, update.round, update.block), (Some(base), Some(3), 9));
+		assert_eq!(update.terms, None);
 	}
 	assert_eq!((records[6].base, records[6].inputs), (Some(base), Some(left.updates)));
+	assert_eq!(records[6].terms, Some(TERMS));
 }
 
 #[test]
@@ -82,10 +87,10 @@ fn round_of_any_size_leaves_the_same_number_of_bytes_in_state() {
 				let base = Provenance::record_start(0, hash(1), hash(2));
 				// Now the block before is known, as in every round but the first.
 				System::set_block_number(2);
-				let base = Provenance::record_round(0, 0, base, updates(1, 1), hash(3)).weights;
+				let base = Provenance::record_round(0, 0, base, updates(1, 1), hash(3), TERMS).weights;
 				let before = size();
 				System::set_block_number(3);
-				Provenance::record_round(0, 1, base, updates(2, count), hash(4));
+				Provenance::record_round(0, 1, base, updates(2, count), hash(4), TERMS);
 				size() - before
 			})
 			.0
@@ -113,7 +118,7 @@ fn weights_recorded_twice_are_found_by_their_first_record() {
 fn update_is_not_in_state() {
 	run(|| {
 		let base = Provenance::record_start(0, hash(1), hash(2));
-		Provenance::record_round(0, 0, base, updates(1, 1), hash(5));
+		Provenance::record_round(0, 0, base, updates(1, 1), hash(5), TERMS);
 		assert!(Provenance::is_recorded(&hash(5)));
 		assert!(!Provenance::is_recorded(&hash(10_001)));
 	});
@@ -123,7 +128,7 @@ fn update_is_not_in_state() {
 fn weights_record_is_told_from_what_is_not_one() {
 	run(|| {
 		let base = Provenance::record_start(4, hash(1), hash(2));
-		let weights = Provenance::record_round(4, 2, base, updates(1, 3), hash(5)).weights;
+		let weights = Provenance::record_round(4, 2, base, updates(1, 3), hash(5), TERMS).weights;
 		assert_eq!(Provenance::batch_of_weights(base, &hash(2), 4), Some(batch(0)));
 		assert_eq!(Provenance::batch_of_weights(weights, &hash(5), 4), Some(batch(1)));
 		assert_eq!(Provenance::batch_of_weights(weights - 1, &hash(5), 4), None);
@@ -142,7 +147,8 @@ fn every_record_is_found_in_its_batch_and_none_beyond_the_last() {
 		for round in 0..20 {
 			let tag = u64::from(round) + 1;
 			let count = 1 + tag % 5;
-			base = Provenance::record_round(0, round, base, updates(tag, count), hash(tag * 10_000)).weights;
+			base = Provenance::record_round(0, round, base, updates(tag, count), hash(tag * 10_000), TERMS)
+				.weights;
 		}
 		for record in 0..RecordCount::<Test>::get() {
 			let (id, found) = Provenance::batch_of(record).expect("every record has a batch");
@@ -200,8 +206,8 @@ fn record_of_any_block_is_proved_up_to_the_blocks_root() {
 		let base = Provenance::record_start(0, hash(1), hash(2));
 		System::set_block_number(5);
 		let other = Provenance::record_start(1, hash(1), hash(3));
-		Provenance::record_round(0, 0, base, updates(1, 6), hash(7));
-		Provenance::record_round(1, 0, other, updates(2, 2), hash(8));
+		Provenance::record_round(0, 0, base, updates(1, 6), hash(7), TERMS);
+		Provenance::record_round(1, 0, other, updates(2, 2), hash(8), TERMS);
 		System::set_block_number(6);
 		let batches: Vec<_> = (0..BatchCount::<Test>::get()).map(batch).collect();
 		assert_eq!(Provenance::batches_beside(0), Some((0, vec![batches[0].root])));
@@ -228,9 +234,9 @@ fn try_state_notices_what_must_not_be() {
 	run(|| {
 		let base = Provenance::record_start(0, hash(1), hash(2));
 		System::set_block_number(2);
-		let base = Provenance::record_round(0, 0, base, updates(1, 2), hash(9)).weights;
+		let base = Provenance::record_round(0, 0, base, updates(1, 2), hash(9), TERMS).weights;
 		System::set_block_number(3);
-		Provenance::record_round(0, 1, base, updates(2, 2), hash(10));
+		Provenance::record_round(0, 1, base, updates(2, 2), hash(10), TERMS);
 		let broken = |change: &dyn Fn()| {
 			assert_err!(
 				with_storage_layer::<(), DispatchError, _>(|| {
@@ -311,6 +317,7 @@ proptest! {
 							newest[programme],
 							updates(n as u64 + 1, count),
 							hash(weights),
+							TERMS,
 						);
 						newest[programme] = left.weights;
 						this_block.push(BatchCount::<Test>::get() - 1);

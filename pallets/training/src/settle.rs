@@ -2,7 +2,7 @@
 
 use super::*;
 use alloc::vec::Vec;
-use cairn_primitives::round::{fault_evidence, Revealed};
+use cairn_primitives::round::{fault_evidence, terms_digest, Revealed};
 use frame_support::storage::with_storage_layer;
 use pallet_provenance::IncludedUpdate;
 use pallet_rewards::Share;
@@ -193,6 +193,7 @@ impl<T: Config> Pallet<T> {
 			running.base_record,
 			updates,
 			result,
+			terms_digest(&entry.settings.terms(), running.bucketing_seed.as_ref(), Some(&digest)),
 		);
 
 		let (round, attempt) = (running.index, running.attempt);

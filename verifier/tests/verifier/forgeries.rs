@@ -4,14 +4,17 @@
 use crate::support::*;
 use cairn_primitives::{RecordKind, H256};
 use cairn_verifier::{
-	bundle::Inclusion,
+	bundle::{Inclusion, MAX_LEN, VERSION},
 	grandpa::{JustificationError, SetError},
 	header::Data,
-	report::{report, Verdict},
+	report::{read, report, Verdict},
 	trie::TrieError,
-	verify, Bundle, Claim, Refusal, Statement,
+	verify, Bundle, Claim, DecodeError, Refusal, Statement,
 };
+use serde_json::Value;
+use sp_consensus_grandpa::{ConsensusLog, ScheduledChange, GRANDPA_ENGINE_ID};
 use sp_core::Pair;
+use sp_runtime::DigestItem;
 
 fn chain() -> Chain {
 	Chain::new(Plan { changes: vec![3, 11], ..Plan::default() })
@@ -163,12 +166,14 @@ fn record_that_is_changed_is_refused() {
 	assert_eq!(with(&|p| p.record.site = None), expected);
 	assert_eq!(with(&|p| p.record.kind = RecordKind::Weights), expected);
 	assert_eq!(with(&|p| p.record.base = Some(0)), expected);
+	assert_eq!(with(&|p| p.record.terms = Some(H256::zero())), expected);
 	assert_eq!(with(&|p| p.record.round = None), expected);
 	assert_eq!(with(&|p| p.record.block = 4), expected);
 	assert_eq!(with(&|p| p.in_batch.index = 0), expected);
 	assert_eq!(with(&|p| p.in_block.index = 0), expected);
 	assert_eq!(with(&|p| p.in_block.siblings.truncate(0)), expected);
 	assert_eq!(with(&|p| p.id = 4), Refusal::NotInBlock { record: 4, number: 5 });
+	assert_eq!(with(&|p| p.id = u64::MAX), Refusal::NotInBlock { record: u64::MAX, number: 5 });
 }
 
 #[test]
@@ -252,6 +257,7 @@ fn batch_with_a_record_left_out_added_or_moved_is_refused() {
 	assert_eq!(with(&|b| b.records[2].block = 6), expected);
 	assert_eq!(with(&|b| b.first = 3), Refusal::NotInBlock { record: 3, number: 5 });
 	assert_eq!(with(&|b| b.first = u64::MAX), Refusal::NotInBlock { record: u64::MAX, number: 5 });
+	assert_eq!(with(&|b| b.first = u64::MAX - 1), Refusal::NotInBlock { record: u64::MAX - 1, number: 5 });
 }
 
 #[test]
@@ -306,6 +312,29 @@ fn hand_over_to_other_authorities_than_the_header_names_is_refused() {
 		refusal(&chain, &bundle),
 		Refusal::NotFinal { number: 3, set: 0, error: JustificationError::OtherTarget }
 	);
+}
+
+#[test]
+fn hand_over_that_is_delayed_or_forced_is_refused() {
+	let chain = chain();
+	let change = |delay| ScheduledChange { next_authorities: authorities(&chain.sets[1]), delay };
+	let with = |log: ConsensusLog<u32>| {
+		// Its own authorities made this header final, so that nothing else is wrong with it.
+		let mut other = self::chain();
+		let items = &mut other.headers[3].digest.logs;
+		let change = items
+			.iter_mut()
+			.find(|item| matches!(item, DigestItem::Consensus(engine, _) if *engine == GRANDPA_ENGINE_ID));
+		*change.unwrap() = DigestItem::Consensus(GRANDPA_ENGINE_ID, codec::Encode::encode(&log));
+		let votes: Vec<_> = other.sets[0].iter().map(|key| (key, 3)).collect();
+		let mut bundle = chain.record_bundle(3, 17);
+		bundle.finality.hand_overs[0] = other.finalised_by(3, &other.votes(3, 0, &votes));
+		verify(&bundle, &chain.genesis()).map(|_| ())
+	};
+	assert_eq!(with(ConsensusLog::ScheduledChange(change(0))), Ok(()));
+	let refused = Err(Refusal::NoHandOver { number: 3 });
+	assert_eq!(with(ConsensusLog::ScheduledChange(change(1))), refused);
+	assert_eq!(with(ConsensusLog::ForcedChange(1, change(0))), refused);
 }
 
 #[test]
@@ -365,6 +394,80 @@ fn votes_that_are_not_for_the_block_give_it_no_weight() {
 	// The same vote again is not another one, nor is a third.
 	assert_eq!(with(&[(0, 17), (1, 17), (1, 17)]), too_few(2));
 	assert_eq!(with(&[(0, 17), (0, 18), (0, 19), (1, 17)]), too_few(2));
+}
+
+#[test]
+fn votes_for_a_sibling_of_the_block_give_it_no_weight() {
+	let chain = Chain::new(Plan::default());
+	let keys = &chain.sets[0];
+	let mut sibling = chain.headers[17].clone();
+	sibling.extrinsics_root = H256::repeat_byte(0x5b);
+	// One votes for the parent of both, one for the sibling, and so many for the block.
+	let with = |voters: &[usize]| {
+		let votes: Vec<_> =
+			[(&keys[0], 16)].into_iter().chain(voters.iter().map(|key| (&keys[*key], 17))).collect();
+		let mut justification = chain.votes(17, 0, &votes);
+		chain.add_vote(&mut justification, 0, &keys[1], &sibling);
+		let mut bundle = chain.record_bundle(3, 17);
+		bundle.finality.block = chain.finalised_by(17, &justification);
+		verify(&bundle, &chain.genesis()).map(|_| ())
+	};
+	let error = JustificationError::TooFew { weight: 2, threshold: 3 };
+	assert_eq!(with(&[2, 3]), Err(Refusal::NotFinal { number: 17, set: 0, error }));
+	// Whoever votes for the block as well counts, once.
+	assert_eq!(with(&[1, 2, 3]), Ok(()));
+}
+
+#[test]
+fn bundle_of_empty_items_is_refused_before_it_takes_memory() {
+	let chain = chain();
+	let mut bundle = chain.record_bundle(3, 17);
+	let empty = cairn_verifier::header::DigestItem::RuntimeEnvironmentUpdated;
+	bundle.finality.genesis.digest = vec![empty; 1 << 16];
+	assert_eq!(Bundle::from_bytes(&bundle.to_bytes()), Err(DecodeError::Malformed));
+	let long = vec![VERSION; MAX_LEN + 1];
+	assert_eq!(Bundle::from_bytes(&long), Err(DecodeError::TooLong(MAX_LEN + 1)));
+}
+
+#[test]
+fn json_with_any_character_changed_proves_nothing_else() {
+	let chain = chain();
+	let bundle = chain.record_bundle(3, 17);
+	let json = bundle.to_json().into_bytes();
+	assert_eq!(report(&json, &chain.genesis()).verdict, Verdict::Proven);
+	for place in (0..json.len()).step_by(3) {
+		for flip in [1, 0x20] {
+			let mut forged = json.clone();
+			forged[place] ^= flip;
+			// A digit of hex in upper case is the same digit.
+			if report(&forged, &chain.genesis()).verdict == Verdict::Proven {
+				assert_eq!(read(&forged).unwrap(), bundle, "byte {place} of {}", json.len());
+			}
+		}
+	}
+}
+
+#[test]
+fn json_with_a_name_that_means_nothing_is_no_bundle() {
+	let json: Value = serde_json::from_str(&chain().record_bundle(3, 17).to_json()).unwrap();
+	let with = |path: &str| {
+		let mut json = json.clone();
+		json.pointer_mut(path).unwrap()["more"] = 1.into();
+		Bundle::from_json(&json.to_string())
+	};
+	for path in [
+		"",
+		"/finality",
+		"/finality/genesis",
+		"/finality/handOvers/0",
+		"/finality/block/justification",
+		"/finality/block/justification/precommits/0",
+		"/claim/records/0",
+		"/claim/records/0/leaf",
+	] {
+		let error = with(path).unwrap_err();
+		assert!(error.contains("unknown field `more`"), "{path}: {error}");
+	}
 }
 
 #[test]

@@ -102,10 +102,10 @@ fn report_names_what_is_proved_and_why_not() {
 	assert_eq!((cut.verdict, cut.proof), (Verdict::Unreadable, None));
 	for (bytes, said) in [
 		(&b""[..], "no bytes"),
-		(&[2, 0, 0], "version 2"),
+		(&[1, 0, 0], "version 1"),
 		(b"0x0g", "not hex"),
 		(b"{}", "in JSON"),
-		(b"{\"bundle\": \"0x02\"}", "version 2"),
+		(b"{\"bundle\": \"0x03\"}", "version 3"),
 	] {
 		let said_really = report(bytes, &chain.genesis()).reason.unwrap();
 		assert!(said_really.contains(said), "{said_really}");

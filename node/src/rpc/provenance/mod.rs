@@ -2,11 +2,18 @@
 //!
 //! The answers are those of the runtime APIs in `cairn-runtime-api` and, for records, of this node's [`crate::ledger`],
 //! as JSON that people read too: hashes, keys and bitmaps in hex, accounts in SS58, balances and points as decimal
-//! strings, names as text. No method changes anything, and the work of each is bounded by one page of the ledger.
+//! strings, names as text. No method changes anything. The work of each is bounded: a page has at most 100 entries, and
+//! each of them may be in a batch of its own, which is read and checked whole unless it is among those that were read
+//! lately; an artifact that the index lacks is searched for in at most 64 batches; a page of rounds looks at a limited
+//! number of them; a proof goes over all changes of the authorities.
 //!
-//! Every method takes `at` as its last argument: the hash of the block whose state is asked. Without it the best block
-//! answers, which may still be replaced by another; ask at a finalised block when that matters. A record is there at a
-//! block when the ledger had it then. Only what a device or an account made is listed as far as it is final.
+//! The methods of [`ProvenanceApi`] take `at` as their last argument: the hash of the block whose state is asked. Without
+//! it the best block answers, which may still be replaced by another; ask at a finalised block when that matters. A record
+//! is there at a block when the ledger had it then. `provenance_prove` asks no state of an old block: see
+//! [`ProofApiServer`].
+//!
+//! A hash means its first record. Weights that a second programme starts from are recorded again, as that programme's
+//! start: a lineage ends at the start of its programme, and descendants are those of the same programme.
 
 mod arguments;
 mod error;
@@ -20,7 +27,7 @@ mod subscribe;
 mod tests;
 
 pub use error::Error;
-pub use prove::{ProofApiServer, Proofs};
+pub use prove::{BlockRef, ProofApiServer, Proofs};
 pub use subscribe::{NewRecords, NewRecordsApiServer};
 
 use crate::ledger::{
@@ -42,7 +49,7 @@ use jsonrpsee::proc_macros::rpc;
 use sp_api::{ApiError, ApiRef, ProvideRuntimeApi};
 use sp_blockchain::{BlockStatus, HeaderBackend};
 use sp_core::{crypto::AccountId32, offchain::OffchainStorage, H256};
-use sp_runtime::traits::Block as BlockT;
+use sp_runtime::traits::{Block as BlockT, UniqueSaturatedInto};
 use std::{marker::PhantomData, sync::Arc};
 
 /// An amount in plancks.
@@ -55,7 +62,8 @@ pub type RoundInfo = RoundInfoOf<AccountId32, BlockNumber>;
 /// A page of rounds of this chain.
 pub type RoundPage = RoundPageOf<AccountId32, BlockNumber>;
 
-/// The methods. Every error is an [`Error`] with a code from 9100 to 9110 and machine-readable `data`.
+/// The methods. Errors are [`Error`]s with a code from 9100 to 9110 and machine-readable `data`. Only an argument of the
+/// wrong JSON type, or one that is missing, is refused before: with JSON-RPC's own code, -32602.
 #[rpc(client, server, namespace = "provenance")]
 pub trait ProvenanceApi {
 	/// The numbers of all programmes, ascending.
@@ -115,8 +123,7 @@ pub trait ProvenanceApi {
 		at: Option<String>,
 	) -> Result<RecordProof<AccountId32, BlockNumber>, Error>;
 
-	/// A page of the updates made on a device, newest first, as far as they are final. `cursor` and `count` are as in
-	/// `lineage`.
+	/// A page of the updates made on a device, newest first. `cursor` and `count` are as in `lineage`.
 	#[method(name = "recordsByDevice", blocking)]
 	fn records_by_device(
 		&self,
@@ -126,8 +133,8 @@ pub trait ProvenanceApi {
 		at: Option<String>,
 	) -> Result<RecordPage, Error>;
 
-	/// A page of the updates made on devices that stood at a site when they were committed, newest first, as far as they
-	/// are final. `cursor` and `count` are as in `lineage`.
+	/// A page of the updates made on devices that stood at a site when they were committed, newest first. `cursor` and
+	/// `count` are as in `lineage`.
 	#[method(name = "recordsBySite", blocking)]
 	fn records_by_site(
 		&self,
@@ -137,8 +144,8 @@ pub trait ProvenanceApi {
 		at: Option<String>,
 	) -> Result<RecordPage, Error>;
 
-	/// A page of the updates made by the account with this SS58 address, newest first, as far as they are final. `cursor`
-	/// and `count` are as in `lineage`.
+	/// A page of the updates made by the account with this SS58 address, newest first. `cursor` and `count` are as
+	/// in `lineage`.
 	#[method(name = "recordsByAccount", blocking)]
 	fn records_by_account(
 		&self,
@@ -148,8 +155,9 @@ pub trait ProvenanceApi {
 		at: Option<String>,
 	) -> Result<RecordPage, Error>;
 
-	/// A page of the lineage of the artifact with this hash: its record, the updates it was made of, the weights it was
-	/// applied to, and so on to what the programme started from, newest first.
+	/// A page of the lineage of the artifact with this hash, newest first. Of weights: their record, the updates they were
+	/// made of, the weights that these were applied to, and so on to what the programme started from. Of an update: its
+	/// record, and then the lineage of its base weights; the other updates of its round are none of it.
 	///
 	/// `cursor` is the `next` of the page before, absent for the first page; `count` is the most records wanted, 1 to
 	/// 100, 100 when absent. Read all pages at the same block.
@@ -162,8 +170,9 @@ pub trait ProvenanceApi {
 		at: Option<String>,
 	) -> Result<RecordPage, Error>;
 
-	/// A page of what the artifact with this hash became, oldest first, as far as it is final: the weights that an update
-	/// went into, and all that was trained from them since.
+	/// A page of what the artifact with this hash became, oldest first: the weights that an update went
+	/// into, and all that was trained from them since in the same programme. Weights that another programme starts
+	/// from are recorded again there, and what it makes of them are not descendants of this record.
 	///
 	/// `cursor` is the `next` of the page before, absent for the first page; `count` is as in `lineage`.
 	#[method(name = "descendants", blocking)]
@@ -247,6 +256,12 @@ impl<Api> View<'_, Api> {
 				Error::MisleadingIndex { sought, record, block: self.block }
 			},
 			ReadError::Behind { indexed, count } => Error::IndexBehind { indexed, count },
+			ReadError::Astray { cursor, origin } => Error::malformed(
+				"cursor",
+				&cursor.to_string(),
+				format!("is not in the lineage of this artifact, whose record is {origin}"),
+				"pass the `next` of the page before, for the same artifact",
+			),
 		})
 	}
 
@@ -280,6 +295,15 @@ where
 			},
 		};
 		Ok(View { api: self.client.runtime_api(), block })
+	}
+
+	/// The newest finalised block and its state, which no node prunes.
+	fn finalised(&self) -> (BlockRef, View<'_, Client::Api>) {
+		let info = self.client.info();
+		let block =
+			BlockRef { number: info.finalized_number.unique_saturated_into(), hash: info.finalized_hash };
+		let view = View { api: self.client.runtime_api(), block: block.hash };
+		(block, view)
 	}
 
 	/// The error for a record that is not there. It says which are, and that can fail too.
@@ -469,22 +493,10 @@ where
 	) -> Result<RecordPage, Error> {
 		let count = page_size(count)?;
 		let view = self.view(at)?;
-		let model = self.record_of(&view, &hash)?;
-		let from = match cursor {
-			// A lineage only goes back, so this cursor came from another one.
-			Some(cursor) if cursor > model => {
-				return Err(Error::malformed(
-					"cursor",
-					&cursor.to_string(),
-					format!("is newer than record {model}, at which the lineage of this artifact begins"),
-					"pass the `next` of the page before, for the same artifact",
-				));
-			},
-			cursor => cursor.unwrap_or(model),
-		};
-		match view.read(self.ledger.lineage(&view.state::<Block>(), from, count))? {
+		let origin = self.record_of(&view, &hash)?;
+		match view.read(self.ledger.lineage(&view.state::<Block>(), origin, cursor, count))? {
 			Some(page) => Ok(page),
-			None => Err(Self::unknown_record(&view, from)?),
+			None => Err(Self::unknown_record(&view, origin)?),
 		}
 	}
 

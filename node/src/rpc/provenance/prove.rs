@@ -5,7 +5,7 @@ use crate::proofs::Prover;
 use cairn_verifier::Bundle;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sp_runtime::traits::{SaturatedConversion, UniqueSaturatedInto};
+use sp_runtime::traits::SaturatedConversion;
 
 /// A proof, with what it is about for whoever reads the answer. Only the bundle proves anything.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -53,8 +53,9 @@ pub trait ProofApi {
 	/// The proof of a record, given by its number or by its artifact's hash (0x and 64 hex digits).
 	///
 	/// It holds as of the first finalised block after the record's that a proof of finality is kept for, so that the
-	/// answer stays the same. With `at`, the hash of a finalised block, the record is looked up there, and the proof holds
-	/// as of that block or the next one with a proof of finality: proofs for one `at` share their way from genesis.
+	/// answer stays the same. With `at`, the hash of a finalised block of any age, that is the first one which is not before
+	/// `at` either: proofs for one `at` share their way from genesis. The record is read at the newest finalised block,
+	/// because the ledger only grows, and so the state of `at` may be pruned.
 	#[method(name = "prove", blocking)]
 	fn prove(&self, record: Value, at: Option<String>) -> Result<ProofAnswer, Error>;
 
@@ -85,11 +86,8 @@ where
 	S: OffchainStorage + 'static,
 {
 	fn prove(&self, record: Value, at: Option<String>) -> Result<ProofAnswer, Error> {
-		let client = &self.provenance.client;
-		let is_given = at.is_some();
-		let at = at.unwrap_or_else(|| format!("{:?}", client.info().finalized_hash));
-		let view = self.provenance.view(Some(at))?;
-		let from = if is_given { self.number_of(&view)? } else { 0 };
+		let from = at.map(|at| self.number_of(&at)).transpose()?.unwrap_or(0);
+		let (_, view) = self.provenance.finalised();
 		let id = match &record {
 			Value::Number(number) => number.as_u64(),
 			Value::String(hash) => Some(self.provenance.record_of(&view, hash)?),
@@ -116,8 +114,7 @@ where
 			Ok(bundle) => bundle,
 			Err(error) => {
 				// What is there cannot be proved absent, and that is not the node's fault.
-				let finalised = format!("{:?}", self.provenance.client.info().finalized_hash);
-				let view = self.provenance.view(Some(finalised))?;
+				let (_, view) = self.provenance.finalised();
 				let record = view.api.weights_record(view.block, artifact);
 				return Err(match view.answer("ProvenanceApi_weights_record", record)? {
 					Some(record) => Error::Recorded { artifact, record },
@@ -134,19 +131,20 @@ where
 	Block: BlockT<Hash = H256>,
 	Client: ProvideRuntimeApi<Block> + HeaderBackend<Block>,
 {
-	/// The number of the block that is asked at, which must be final.
-	fn number_of(&self, view: &View<'_, Client::Api>) -> Result<BlockNumber, Error> {
+	/// The number of the block from which on a proof is to hold, which must be final.
+	fn number_of(&self, at: &str) -> Result<BlockNumber, Error> {
+		let block = arguments::hash("at", at)?;
 		let client = &self.provenance.client;
 		let failed = |e: sp_blockchain::Error| Error::RuntimeCall {
 			call: "the block database",
-			block: view.block,
+			block,
 			reason: e.to_string(),
 		};
-		let Some(number) = client.number(view.block).map_err(failed)? else {
-			return Err(Error::UnknownBlock { block: view.block });
+		let Some(number) = client.number(block).map_err(failed)? else {
+			return Err(Error::UnknownBlock { block });
 		};
 		let finalised = client.info().finalized_number;
-		let is_final = number <= finalised && client.hash(number).map_err(failed)? == Some(view.block);
+		let is_final = number <= finalised && client.hash(number).map_err(failed)? == Some(block);
 		let number: BlockNumber = number.unique_saturated_into();
 		match is_final {
 			true => Ok(number),

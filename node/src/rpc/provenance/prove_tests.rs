@@ -47,7 +47,7 @@ impl FinalisedChain for Young {
 
 async fn refused(method: &str, params: Value) -> WireError {
 	let prover = Prover::new(Arc::new(Young));
-	let methods = Proofs::<_, Block, _>::new(Arc::new(MockClient), LEDGER.clone(), prover);
+	let methods = Proofs::<_, Block, _>::new(Arc::new(MockClient::default()), LEDGER.clone(), prover);
 	ask_module(methods.into_rpc(), method, params).await.unwrap_err()
 }
 
@@ -72,6 +72,20 @@ async fn block_that_is_not_final_or_not_here_proves_nothing() {
 	assert_eq!(error.data, json!({ "reason": "notFinal", "number": 300, "finalised": 290 }));
 	let error = refused("prove", json!([1, hex(H256::repeat_byte(9))])).await;
 	assert_eq!(error.code, UNKNOWN_BLOCK, "{}", error.message);
+}
+
+#[tokio::test]
+async fn block_from_which_on_a_proof_is_to_hold_may_have_lost_its_state() {
+	// That this chain has nothing final from there on is the prover's answer, who comes after all reading.
+	for record in [json!(1), json!(hex(artifact(1)))] {
+		let error = refused("prove", json!([record, hex(PRUNED)])).await;
+		assert_eq!(error.code, NOT_PROVABLE_YET, "{}", error.message);
+		assert_eq!(error.data, json!({ "reason": "notFinal", "number": 270, "finalised": 0 }));
+	}
+	let error = refused("prove", json!([hex(H256::repeat_byte(7)), hex(PRUNED)])).await;
+	assert_eq!(error.data["reason"], "unknownArtifact", "{}", error.message);
+	let error = refused("prove", json!([1, "12"])).await;
+	assert_eq!((error.code, &error.data["argument"]), (MALFORMED, &json!("at")));
 }
 
 #[tokio::test]

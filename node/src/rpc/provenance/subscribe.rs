@@ -1,13 +1,11 @@
 //! `provenance_subscribeRecords`: what is recorded, as soon as it is final.
 
-use super::{prove::BlockRef, *};
+use super::*;
 use jsonrpsee::{
 	IntoSubscriptionCloseResponse, PendingSubscriptionSink, SubscriptionCloseResponse, SubscriptionMessage,
-	SubscriptionSink,
 };
 use serde::{Deserialize, Serialize};
-use sp_runtime::traits::UniqueSaturatedInto;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::spawn_blocking};
 
 /// Records that are final.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -42,26 +40,27 @@ pub trait NewRecordsApi {
 	/// Records as they become final, in the order of the ledger; those of `programme` alone when it is not `null`. They
 	/// come from record `from` on, and from the newest on when it is absent.
 	///
-	/// A client that is slow to read slows down its own subscription and nothing else.
+	/// A client that is slow to read slows down its own connection and nothing else.
 	#[subscription(name = "subscribeRecords" => "records", unsubscribe = "unsubscribeRecords", item = Recorded)]
 	async fn subscribe_records(&self, programme: Option<ProgrammeId>, from: Option<RecordId>) -> Ended;
 }
 
 /// Serves [`NewRecordsApi`].
 pub struct NewRecords<Client, Block, S> {
-	provenance: Provenance<Client, Block, S>,
-	indexed: watch::Receiver<H256>,
+	provenance: Arc<Provenance<Client, Block, S>>,
+	indexed: watch::Receiver<RecordId>,
 }
 
 impl<Client, Block, S> NewRecords<Client, Block, S> {
-	/// Answers from this client and this ledger. `indexed` is the newest finalised block that the ledger's index has
-	/// followed: waiting for it, and not for the client's notifications, keeps no old blocks in memory for slow readers.
-	pub fn new(client: Arc<Client>, ledger: Ledger<S>, indexed: watch::Receiver<H256>) -> Self {
-		Self { provenance: Provenance::new(client, ledger), indexed }
+	/// Answers from this client and this ledger. `indexed` is how many records are final, as the ledger's index follows
+	/// it: waiting for more of them, and not for the client's notifications, asks nothing of the chain while nothing is
+	/// recorded, and keeps no old blocks in memory for slow readers.
+	pub fn new(client: Arc<Client>, ledger: Ledger<S>, indexed: watch::Receiver<RecordId>) -> Self {
+		Self { provenance: Arc::new(Provenance::new(client, ledger)), indexed }
 	}
 }
 
-impl<Client, Block, S> NewRecords<Client, Block, S>
+impl<Client, Block, S> Provenance<Client, Block, S>
 where
 	Block: BlockT<Hash = H256>,
 	Client: ProvideRuntimeApi<Block> + HeaderBackend<Block>,
@@ -69,8 +68,12 @@ where
 		+ TrainingRuntimeApi<Block, AccountId32, Balance, BlockNumber>,
 	S: OffchainStorage,
 {
-	/// Where a subscription begins.
-	fn start(&self, programme: Option<ProgrammeId>, from: Option<RecordId>) -> Result<RecordId, Error> {
+	/// The record that a subscription begins with, and how many are final.
+	fn start(
+		&self,
+		programme: Option<ProgrammeId>,
+		from: Option<RecordId>,
+	) -> Result<(RecordId, RecordId), Error> {
 		let (_, view) = self.finalised();
 		if let Some(programme) = programme {
 			view.programme(programme)?;
@@ -84,53 +87,16 @@ where
 				format!("is far beyond the newest final record; there are {count}"),
 				"pass the `next` of the last message, or leave it out to begin with what comes next",
 			)),
-			from => Ok(from.unwrap_or(count)),
+			from => Ok((from.unwrap_or(count), count)),
 		}
-	}
-
-	fn finalised(&self) -> (BlockRef, View<'_, Client::Api>) {
-		let info = self.provenance.client.info();
-		let block =
-			BlockRef { number: info.finalized_number.unique_saturated_into(), hash: info.finalized_hash };
-		let view = View { api: self.provenance.client.runtime_api(), block: block.hash };
-		(block, view)
 	}
 
 	/// What is final from record `from` on.
-	fn read(&self, programme: Option<ProgrammeId>, from: RecordId) -> Result<Recorded, Error> {
+	fn final_from(&self, programme: Option<ProgrammeId>, from: RecordId) -> Result<Recorded, Error> {
 		let (block, view) = self.finalised();
-		let (records, next) = view.read(self.provenance.ledger.records_from(
-			&view.state::<Block>(),
-			from,
-			programme,
-			MAX_PAGE,
-		))?;
+		let state = view.state::<Block>();
+		let (records, next) = view.read(self.ledger.records_from(&state, from, programme, MAX_PAGE))?;
 		Ok(Recorded { block, records, next })
-	}
-
-	/// Sends all that is final from `next` on, and moves it. False when nobody listens any more.
-	async fn catch_up(
-		&self,
-		sink: &SubscriptionSink,
-		programme: Option<ProgrammeId>,
-		next: &mut RecordId,
-	) -> Result<bool, Error> {
-		loop {
-			let page = self.read(programme, *next)?;
-			if page.next == *next {
-				return Ok(true);
-			}
-			*next = page.next;
-			if page.records.is_empty() {
-				tokio::task::yield_now().await;
-				continue;
-			}
-			// Records always serialise.
-			let Ok(message) = SubscriptionMessage::from_json(&page) else { return Ok(false) };
-			if sink.send(message).await.is_err() {
-				return Ok(false);
-			}
-		}
 	}
 }
 
@@ -149,26 +115,46 @@ where
 		programme: Option<ProgrammeId>,
 		from: Option<RecordId>,
 	) -> Ended {
-		let mut indexed = self.indexed.clone();
-		let mut next = match self.start(programme, from) {
-			Ok(next) => next,
-			Err(error) => {
+		let (provenance, mut indexed) = (self.provenance.clone(), self.indexed.clone());
+		// The chain and the disk are asked on threads on which nobody else waits.
+		let start = provenance.clone();
+		let (mut next, mut count) = match spawn_blocking(move || start.start(programme, from)).await {
+			Ok(Ok(start)) => start,
+			Ok(Err(error)) => {
 				pending.reject(error).await;
 				return Ended(None);
 			},
+			// The node stops.
+			Err(_) => return Ended(None),
 		};
 		let Ok(sink) = pending.accept().await else { return Ended(None) };
 		loop {
-			indexed.borrow_and_update();
-			match self.catch_up(&sink, programme, &mut next).await {
-				Ok(true) => {},
-				Ok(false) => return Ended(None),
-				Err(error) => return Ended(Some(error)),
+			// Pages of other programmes' records are not sent, so that sending alone does not tell that the client left.
+			while next < count && !sink.is_closed() {
+				let (reader, from) = (provenance.clone(), next);
+				let page = match spawn_blocking(move || reader.final_from(programme, from)).await {
+					Ok(Ok(page)) => page,
+					Ok(Err(error)) => return Ended(Some(error)),
+					Err(_) => return Ended(None),
+				};
+				if page.next == next {
+					break;
+				}
+				next = page.next;
+				if page.records.is_empty() {
+					continue;
+				}
+				// Records always serialise.
+				let Ok(message) = SubscriptionMessage::from_json(&page) else { return Ended(None) };
+				if sink.send(message).await.is_err() {
+					return Ended(None);
+				}
 			}
 			tokio::select! {
 				() = sink.closed() => return Ended(None),
-				changed = indexed.changed() => if changed.is_err() {
-					return Ended(None);
+				changed = indexed.changed() => match changed {
+					Ok(()) => count = *indexed.borrow_and_update(),
+					Err(_) => return Ended(None),
 				},
 			}
 		}

@@ -19,7 +19,10 @@ use sp_runtime::{
 	traits::{BlakeTwo256, NumberFor},
 	OpaqueExtrinsic,
 };
-use std::sync::LazyLock;
+use std::sync::{
+	atomic::{AtomicUsize, Ordering},
+	LazyLock, Mutex,
+};
 
 pub(super) type Block = generic::Block<generic::Header<BlockNumber, BlakeTwo256>, OpaqueExtrinsic>;
 
@@ -49,6 +52,18 @@ fn alice() -> AccountId32 {
 
 /// What the chain recorded.
 static CHAIN: LazyLock<MockLedger> = LazyLock::new(|| MockLedger::new(ROUNDS as u32, UPDATES as u32));
+
+/// What another chain recorded, on which finality moves: rounds of three updates of programmes 0 and 4 in turn.
+pub(super) static MOVING: LazyLock<MockLedger> = LazyLock::new(|| MockLedger::of(&[0, 4], 40, 3));
+
+/// The block of that chain up to which this many batches were appended.
+pub(super) fn block_with(batches: usize) -> H256 {
+	H256::from_low_u64_be(batches as u64)
+}
+
+fn batches_at(block: H256) -> Option<usize> {
+	(1..=MOVING.batches.len()).find(|batches| block_with(*batches) == block)
+}
 
 /// The ledger of a node that has executed every block. Everything is final but the last five rounds.
 pub(super) static LEDGER: LazyLock<Ledger<TestPersistentOffchainDB>> = LazyLock::new(|| ledger(|_| ()));
@@ -143,7 +158,7 @@ pub(super) struct Mock;
 
 impl Mock {
 	fn alive(at: H256) -> Result<(), ApiError> {
-		if [BEST, EARLY].contains(&at) {
+		if [BEST, EARLY].contains(&at) || batches_at(at).is_some() {
 			Ok(())
 		} else if at == PRUNED {
 			// As the client says it.
@@ -156,7 +171,11 @@ impl Mock {
 	/// What the state of a block says of the ledger.
 	fn state(at: H256) -> Result<MockState<'static>, ApiError> {
 		Self::alive(at)?;
-		Ok(if at == EARLY { CHAIN.at(1) } else { CHAIN.best() })
+		Ok(match batches_at(at) {
+			_ if at == EARLY => CHAIN.at(1),
+			Some(batches) => MOVING.at(batches),
+			None => CHAIN.best(),
+		})
 	}
 }
 
@@ -345,13 +364,25 @@ sp_api::mock_impl_runtime_apis! {
 	}
 }
 
-/// A client with the five blocks above.
-pub(super) struct MockClient;
+/// A client with the blocks above, of which [`EARLY`] is final until another is said to be.
+pub(super) struct MockClient {
+	/// The newest finalised block.
+	pub(super) finalised: Mutex<H256>,
+	/// How often the runtime was asked.
+	pub(super) asked: AtomicUsize,
+}
+
+impl Default for MockClient {
+	fn default() -> Self {
+		Self { finalised: Mutex::new(EARLY), asked: AtomicUsize::new(0) }
+	}
+}
 
 impl ProvideRuntimeApi<Block> for MockClient {
 	type Api = Mock;
 
 	fn runtime_api(&self) -> ApiRef<'_, Mock> {
+		self.asked.fetch_add(1, Ordering::SeqCst);
 		Mock.into()
 	}
 }
@@ -366,7 +397,7 @@ impl HeaderBackend<Block> for MockClient {
 			best_hash: BEST,
 			best_number: 300,
 			genesis_hash: H256::zero(),
-			finalized_hash: EARLY,
+			finalized_hash: *self.finalised.lock().unwrap(),
 			finalized_number: 290,
 			finalized_state: None,
 			number_leaves: 1,
@@ -377,7 +408,7 @@ impl HeaderBackend<Block> for MockClient {
 	fn status(&self, hash: H256) -> sp_blockchain::Result<BlockStatus> {
 		if hash == BROKEN {
 			Err(sp_blockchain::Error::Backend("disk error".into()))
-		} else if [BEST, EARLY, PRUNED, TRAPS].contains(&hash) {
+		} else if [BEST, EARLY, PRUNED, TRAPS].contains(&hash) || batches_at(hash).is_some() {
 			Ok(BlockStatus::InChain)
 		} else {
 			Ok(BlockStatus::Unknown)
@@ -386,7 +417,7 @@ impl HeaderBackend<Block> for MockClient {
 
 	fn number(&self, hash: H256) -> sp_blockchain::Result<Option<NumberFor<Block>>> {
 		// That which traps is on another fork.
-		let known = [(BEST, 300), (EARLY, 290), (TRAPS, 280)];
+		let known = [(BEST, 300), (EARLY, 290), (TRAPS, 280), (PRUNED, 270)];
 		Ok(known.into_iter().find(|(known, _)| *known == hash).map(|(_, number)| number))
 	}
 
@@ -394,6 +425,7 @@ impl HeaderBackend<Block> for MockClient {
 		Ok(match number {
 			300 => Some(BEST),
 			290 => Some(EARLY),
+			270 => Some(PRUNED),
 			_ => None,
 		})
 	}
@@ -419,7 +451,7 @@ async fn ask_node(
 	params: Value,
 ) -> Result<Value, WireError> {
 	ask_module(
-		Provenance::<_, Block, _>::new(Arc::new(MockClient), ledger.clone()).into_rpc(),
+		Provenance::<_, Block, _>::new(Arc::new(MockClient::default()), ledger.clone()).into_rpc(),
 		method,
 		params,
 	)
@@ -496,7 +528,7 @@ async fn every_method_answers_with_and_without_a_block() {
 
 #[tokio::test]
 async fn the_methods_are_those_of_the_contract_and_no_others() {
-	let module = Provenance::<_, Block, _>::new(Arc::new(MockClient), LEDGER.clone()).into_rpc();
+	let module = Provenance::<_, Block, _>::new(Arc::new(MockClient::default()), LEDGER.clone()).into_rpc();
 	let mut names: Vec<_> = module.method_names().map(|n| n.to_string()).collect();
 	names.sort();
 	let mut expected: Vec<_> = good_calls().iter().map(|(m, _)| format!("provenance_{m}")).collect();
@@ -654,11 +686,31 @@ async fn paging_to_the_end_gives_every_record_once() {
 }
 
 #[tokio::test]
-async fn a_cursor_from_a_newer_lineage_is_9105() {
-	let error = refused("lineage", json!([hex(artifact(10)), 11])).await;
-	assert_eq!(error.code, MALFORMED);
-	assert_eq!(error.data["argument"], "cursor");
-	assert!(error.message.contains("newer than record 10"), "{}", error.message);
+async fn a_cursor_of_another_lineage_is_9105() {
+	// Record 10 is the first update of the third round: a newer record, and one far beyond.
+	for (origin, cursor) in [(10, 11), (11, 10), (13, 14), (13, 1_000)] {
+		let error = refused("lineage", json!([hex(artifact(origin)), cursor])).await;
+		assert_eq!(error.code, MALFORMED);
+		assert_eq!(error.data["argument"], "cursor");
+		assert!(error.message.contains(&format!("whose record is {origin}")), "{}", error.message);
+	}
+}
+
+#[tokio::test]
+async fn lineage_of_an_update_leads_to_its_base_and_not_over_the_others_of_its_round() {
+	// The third round has updates 10 to 12 and starts from record 9.
+	let update = hex(artifact(11));
+	let (mut seen, mut cursor) = (Vec::new(), Value::Null);
+	loop {
+		let page = ask("lineage", json!([update, cursor, 4])).await.unwrap();
+		let page: RecordPage = serde_json::from_value(page).unwrap();
+		seen.extend(page.records.iter().map(|r| r.id));
+		match page.next {
+			Some(next) => cursor = json!(next),
+			None => break,
+		}
+	}
+	assert_eq!(seen, [11, 9, 8, 7, 6, 5, 4, 3, 2, 1]);
 }
 
 #[tokio::test]
@@ -782,20 +834,19 @@ async fn an_earlier_block_answers_from_its_own_state() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_not_final_is_found_by_number_and_artifact_and_not_yet_listed() {
+async fn a_record_that_is_not_final_is_found_by_number_and_artifact_and_listed() {
 	let update = RECORDS - 2;
 	let record = ask("record", json!([update])).await.unwrap();
 	assert_eq!(ask("recordByArtifact", json!([hex(artifact(update))])).await.unwrap(), record);
 	let listed = ask("recordsByDevice", json!([DEVICE, null, 1])).await.unwrap();
-	assert_eq!(listed["records"][0]["id"], RECORDS - 2 - 5 * (UPDATES + 1));
+	assert_eq!(listed["records"], json!([record]));
 }
 
 #[tokio::test]
 async fn records_of_a_device_and_of_an_account_come_in_pages_newest_first() {
-	let expected: Vec<_> = (0..RECORDS - 5 * (UPDATES + 1))
-		.rev()
-		.filter(|id| CHAIN.records[*id as usize].kind == RecordKind::Update)
-		.collect();
+	// The newest of them are not final, and not in the index.
+	let expected: Vec<_> =
+		(0..RECORDS).rev().filter(|id| CHAIN.records[*id as usize].kind == RecordKind::Update).collect();
 	for (method, owner) in [
 		("recordsByDevice", json!(DEVICE)),
 		("recordsByAccount", json!(ALICE)),
@@ -889,9 +940,25 @@ async fn an_index_that_is_far_behind_is_9107_and_says_how_far() {
 	let node = Ledger::new(db);
 	// Not so far that the rest could not be searched.
 	assert_eq!(ask_node(&node, "recordByArtifact", json!([hex(artifact(8))])).await.unwrap()["id"], 8);
-	let text = Error::IndexBehind { indexed: 1, count: 100 }.to_string();
-	assert!(text.contains("1 of 100 batches"), "{text}");
-	assert_eq!(Error::IndexBehind { indexed: 1, count: 100 }.code(), LEDGER_UNREADABLE);
+	// At a block of the longer chain it is. Weights are in state, and found all the same.
+	let mut db = TestPersistentOffchainDB::new();
+	MOVING.store(&mut db);
+	let node = Ledger::new(db);
+	let (count, update, weights) = (MOVING.batches.len(), MOVING.records.len() - 2, MOVING.records.len() - 1);
+	let at = hex(block_with(count));
+	for method in ["recordByArtifact", "lineage", "descendants"] {
+		let hash = hex(artifact(update as u64));
+		let params = match method {
+			"recordByArtifact" => json!([hash, at]),
+			_ => json!([hash, null, null, at]),
+		};
+		let error = ask_node(&node, method, params).await.unwrap_err();
+		assert_eq!(error.code, LEDGER_UNREADABLE, "{method}: {}", error.message);
+		assert_eq!(error.data, json!({ "reason": "indexBehind", "indexed": 0, "count": count }));
+		assert!(error.message.contains(&format!("0 of {count} batches")), "{}", error.message);
+	}
+	let found = ask_node(&node, "recordByArtifact", json!([hex(artifact(weights as u64)), at])).await;
+	assert_eq!(found.unwrap()["id"], weights);
 }
 
 #[tokio::test]
@@ -905,7 +972,8 @@ async fn arguments_of_the_wrong_type_are_invalid_params() {
 		("recordByArtifact", json!([7])),
 		("device", json!([4_294_967_296u64])),
 	] {
-		let module = Provenance::<_, Block, _>::new(Arc::new(MockClient), LEDGER.clone()).into_rpc();
+		let module =
+			Provenance::<_, Block, _>::new(Arc::new(MockClient::default()), LEDGER.clone()).into_rpc();
 		let request =
 			json!({ "jsonrpc": "2.0", "id": 1, "method": format!("provenance_{method}"), "params": params });
 		let (answer, _) = module.raw_json_request(&request.to_string(), 1).await.unwrap();

@@ -7,3 +7,4 @@ mod pool;
 mod properties;
 mod settlement;
 mod silence;
+mod view;

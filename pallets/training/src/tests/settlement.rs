@@ -1,6 +1,7 @@
 use crate::{mock::*, CommitOrder, Commits, Error, Event, GenesisProgramme, Members};
 use cairn_primitives::{
 	ledger::batch_root,
+	round::terms_digest,
 	views::{FailureReason, MemberOutcome, Phase, ProgrammeState},
 	AggregationRule, Record, RecordKind, Schedule, Settings,
 };
@@ -34,6 +35,7 @@ fn finalised_round_links_base_updates_and_next_weights() {
 			artifact: result,
 			base: Some(1),
 			inputs: None,
+			terms: None,
 			producer: None,
 			device: None,
 			site: None,
@@ -50,7 +52,10 @@ fn finalised_round_links_base_updates_and_next_weights() {
 				..common.clone()
 			})
 			.into();
-		records.push(Record { kind: RecordKind::Weights, inputs: Some(range), ..common });
+		// Whoever has the round's terms can tell that they are those that the chain settled it under.
+		let terms = terms_digest(&round.terms, round.bucketing_seed.as_ref(), round.quality.as_ref());
+		let terms = Some(terms);
+		records.push(Record { kind: RecordKind::Weights, inputs: Some(range), terms, ..common });
 		// State has the root, which names exactly these records.
 		let weights = round.result_record.expect("recorded");
 		let batch = Provenance::batch_of_weights(weights, &result, 0).expect("recorded");

@@ -192,6 +192,7 @@ impl Chain {
 				artifact: artifact(id),
 				base,
 				inputs,
+				terms: inputs.map(|_| artifact_hash(format!("terms of record {id}").as_bytes())),
 				producer: (kind == RecordKind::Update).then_some(Account([id as u8; 32])),
 				device: (kind == RecordKind::Update).then_some(id as u32),
 				site: (kind == RecordKind::Update).then_some(id as u32 / 2),
@@ -295,6 +296,22 @@ impl Chain {
 			},
 			votes_ancestries: self.headers[lowest as usize + 1..=highest as usize].to_vec(),
 		}
+	}
+
+	/// Adds a vote for a block that is not of the chain, and its header.
+	pub fn add_vote(
+		&self,
+		justification: &mut SubstrateJustification,
+		set: u64,
+		pair: &ed25519::Pair,
+		stranger: &SubstrateHeader,
+	) {
+		let precommit = Precommit { target_hash: stranger.hash(), target_number: stranger.number };
+		let message = finality_grandpa::Message::Precommit(precommit.clone());
+		let signature = pair.sign(&localized_payload(justification.round, set, &message)).into();
+		let vote = SignedPrecommit { precommit, signature, id: pair.public().into() };
+		justification.commit.precommits.push(vote);
+		justification.votes_ancestries.push(stranger.clone());
 	}
 
 	/// A block that its authorities made final, all but one of them, the last of these for the block behind it if there is

@@ -173,7 +173,9 @@ fn extend_ledger(producer: &AccountId, records: u64) {
 			artifact: hash("update", first + update),
 		});
 		let updates = updates.collect();
-		base = Provenance::record_round(0, round, base, updates, hash("weights", round.into())).weights;
+		let weights = hash("weights", round.into());
+		let terms = hash("terms", round.into());
+		base = Provenance::record_round(0, round, base, updates, weights, terms).weights;
 		round += 1;
 	}
 }
