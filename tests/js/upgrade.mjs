@@ -32,25 +32,29 @@ export async function upgrade(api, file) {
 
 	// Somebody's update waits in a round when the new runtime takes over.
 	const start = await height(api);
-	await waitFor(api, 'an update', start, 100, ({ section, method }) => section === 'training' && method === 'UpdateCommitted');
-	const round = (await api.call.trainingApi.currentRound(0)).unwrap();
-	await send(api, api.tx.system.applyAuthorizedUpgrade(code), eve);
-	const applied = await height(api);
+	const ofFirst = ({ section, data }) => section === 'training' && data.programme?.toNumber() === 0;
+	await waitFor(api, 'an update', start, 100, (event) => ofFirst(event) && event.method === 'UpdateCommitted');
+	const { block } = await send(api, api.tx.system.applyAuthorizedUpgrade(code), eve);
+	const header = await api.rpc.chain.getHeader(block);
+	const applied = header.number.toNumber();
+	// The round that the old runtime has left to the new one.
+	const running = (await api.at(header.parentHash)).call.trainingApi.currentRound(0);
+	const round = (await running).unwrap().index.toNumber();
 	for (let waited = 0; (await version()) === before; waited++) {
 		assert.ok(waited < 10, 'the new runtime took over');
 		await nextBlock(api);
 	}
 	assert.equal(await version(), before + 1);
-	const { number } = await waitFor(
+	const { number, event } = await waitFor(
 		api,
-		`the end of round ${round.index}`,
+		`the end of round ${round}`,
 		applied,
 		200,
-		({ section, method, data }) =>
-			section === 'training' &&
-			method === 'RoundFinalised' &&
-			data.programme.toNumber() === 0 &&
-			data.round.toNumber() >= round.index.toNumber()
+		(event) =>
+			ofFirst(event) &&
+			['RoundFinalised', 'RoundFailed'].includes(event.method) &&
+			event.data.round.toNumber() === round
 	);
-	say(`version ${before} became ${await version()} in block ${applied}; a round was finalised after it, in block ${number}`);
+	assert.equal(event.method, 'RoundFinalised', `round ${round}: ${event.data}`);
+	say(`version ${before} became ${await version()} in block ${applied}, in round ${round}, finalised in block ${number}`);
 }

@@ -79,6 +79,7 @@ pub struct Builder {
 	aggregators_only: usize,
 	spares: usize,
 	candidates: usize,
+	pruning: Option<u32>,
 	members: Vec<String>,
 	fast: bool,
 	every_programme: bool,
@@ -127,6 +128,9 @@ impl Builder {
 		/// How many further nodes run as validators without being in the first validator set; 0. They come after the
 		/// validators, and their accounts have funds.
 		candidates: usize,
+		/// For how many finalised blocks the last validator of the first set keeps the state, as nodes do when nobody asks for
+		/// more; all keep all of it when `None`.
+		pruning: Option<u32>,
 		/// Addresses of DAO members, who get [`spec::MEMBER_ENDOWMENT`] each; none.
 		members: Vec<String>,
 		/// Whether epochs and votes take minutes instead of days, as on the chain `local-fast`; they do not.
@@ -202,6 +206,10 @@ impl Builder {
 			self.validators
 		);
 		ensure!((1..=50).contains(&self.workers), "a devnet has 1 to 50 workers, not {}", self.workers);
+		ensure!(
+			self.pruning.is_none() || self.validators > 1,
+			"the only validator must keep the state of every block: give more validators, or no pruning"
+		);
 		ensure!(self.rounds >= 1, "there must be at least one round");
 		ensure!(
 			(1..=self.workers).contains(&self.aggregators),
@@ -399,6 +407,7 @@ impl Devnet {
 			aggregators_only: 0,
 			spares: 0,
 			candidates: 0,
+			pruning: None,
 			members: Vec::new(),
 			fast: false,
 			every_programme: false,
@@ -623,6 +632,10 @@ impl Devnet {
 		let flag = |name: &str, value: String| [name.to_string(), value];
 		// One thread each: there are more workers than cores.
 		let mut args = [flag("--listen", listen.to_string()), flag("--threads", "1".into())].concat();
+		// In the end every round is recomputed from what the workers have, however long it took.
+		args.extend(flag("--keep-rounds", self.options.rounds.max(1).to_string()));
+		// Whatever is free; the event `metrics.serving` says where.
+		args.extend(flag("--prometheus-port", "0".into()));
 		if let Some(address) = bootstrap {
 			args.extend(flag("--bootstrap", address.to_string()));
 		}
@@ -736,6 +749,12 @@ impl Devnet {
 			let peer = self.node(&["key", "inspect-node-key", "--file", &node_key]).await?;
 			let machine = self.machines[index].as_ref();
 			let listen = listen_address(machine, LAN_NODE_PORT, ports)?;
+			let is_last = index + 1 == self.options.validators;
+			let (state, blocks) = match self.options.pruning.filter(|_| is_last) {
+				Some(window) => (window.to_string(), "archive-canonical"),
+				// So that an auditor can ask about every block.
+				None => ("archive".into(), "archive"),
+			};
 			let mut args: Vec<String> = [
 				("--chain", spec.clone()),
 				("--base-path", base_text),
@@ -744,9 +763,8 @@ impl Devnet {
 				("--listen-addr", listen.clone()),
 				("--rpc-port", rpc_port.to_string()),
 				("--prometheus-port", ports.free()?.to_string()),
-				// So that an auditor can ask about every block.
-				("--state-pruning", "archive".into()),
-				("--blocks-pruning", "archive".into()),
+				("--state-pruning", state),
+				("--blocks-pruning", blocks.into()),
 			]
 			.into_iter()
 			.flat_map(|(flag, value)| [flag.to_string(), value])
@@ -1142,6 +1160,7 @@ mod tests {
 		let refused = |builder: Builder| builder.check().unwrap_err().to_string();
 		assert!(refused(Devnet::builder().aggregators(6usize)).contains("6 of 5"));
 		assert!(refused(Devnet::builder().validators(0usize)).contains("1 to 20"));
+		assert!(refused(Devnet::builder().validators(1usize).pruning(64u32)).contains("only validator"));
 		assert!(refused(Devnet::builder().alpha(0.0)).contains("alpha"));
 		assert!(refused(
 			Devnet::builder().aggregation(cairn_primitives::AggregationRule::TrimmedMean { trim: 3 })

@@ -262,7 +262,8 @@ impl Finished {
 		if self.code == Some(0) {
 			return Ok(self);
 		}
-		let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
+		// Both: a program that tells its progress on the one may have said on the other what is wrong.
+		let said = [self.stdout.trim(), self.stderr.trim()].join("\n");
 		let how = self.code.map_or("a signal".into(), |c| format!("exit code {c}"));
 		let hint = if said.contains("error while loading shared libraries") {
 			"\nThe libraries are found after `. scripts/env`"

@@ -1,7 +1,7 @@
 //! A node's public JSON-RPC, as any client sees it.
 
 use crate::lan::Namespace;
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use cairn_primitives::views;
 use jsonrpsee::{
 	core::{
@@ -12,7 +12,7 @@ use jsonrpsee::{
 	rpc_params,
 	ws_client::{WsClient, WsClientBuilder},
 };
-use serde::de::DeserializeOwned;
+use serde::{de::DeserializeOwned, Serialize};
 use serde_json::Value;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, sync::Mutex};
@@ -27,14 +27,16 @@ pub type RoundInfo = views::RoundInfo<Account, u32>;
 pub type Member = views::MemberInfo<Account>;
 /// A record with its number.
 pub type RecordInfo = views::RecordInfo<Account, u32>;
-/// A page of a lineage.
+/// A page of records, of a lineage for example.
 pub type LineagePage = views::LineagePage<Account, u32>;
+/// A page of rounds.
+pub type RoundPage = views::RoundPage<Account, u32>;
 /// What an account earned.
 pub type RewardInfo = views::RewardInfo<u128>;
 
 /// How long a finalised block may take to come before the chain counts as stalled. Many times the few slots it takes
-/// when all is well, and longer than a starved machine needs to catch up.
-const STALL: Duration = Duration::from_secs(180);
+/// when all is well, and longer than a starved machine needs to catch up, or a network that was split in halves.
+pub const STALL: Duration = Duration::from_secs(300);
 
 /// Storage key of `Timestamp::Now`: the XXH64-based hashes of both names.
 const TIMESTAMP_NOW: &str = "0xf0c365c3cf59d671eb72da0e7a4113c49f1f0515f462cdcf84e0f1d6045dfcbb";
@@ -230,21 +232,33 @@ impl Rpc {
 	/// The whole lineage of an artifact, newest first, read page by page at one block.
 	///
 	/// # Errors
-	/// As [`Rpc::call`].
+	/// As [`Rpc::records`].
 	pub async fn lineage(&self, hash: &str, page: u32, at: &str) -> Result<Vec<RecordInfo>> {
-		let (mut records, mut cursor) = (Vec::new(), None::<u64>);
+		self.records("provenance_lineage", hash, page, at).await
+	}
+
+	/// All that a method which lists records of something has to say, read page by page at one block.
+	///
+	/// # Errors
+	/// As [`Rpc::call`], and when the pages go round in a circle.
+	pub async fn records(
+		&self,
+		method: &str,
+		of: impl Serialize + Send + Sync,
+		page: u32,
+		at: &str,
+	) -> Result<Vec<RecordInfo>> {
+		let (mut records, mut cursor) = (Vec::<RecordInfo>::new(), None::<u64>);
 		loop {
-			let answer: LineagePage =
-				self.call("provenance_lineage", rpc_params![hash, cursor, page, at]).await?;
+			let answer: LineagePage = self.call(method, rpc_params![&of, cursor, page, at]).await?;
 			records.extend(answer.records);
-			match answer.next {
-				// A lineage only goes back; a cursor that does not would be read forever.
-				Some(next) if cursor.is_some_and(|last| next >= last) => {
-					bail!("provenance_lineage went from record {cursor:?} to {next}, which is not older")
-				},
-				Some(next) => cursor = Some(next),
-				None => return Ok(records),
-			}
+			let Some(next) = answer.next else { return Ok(records) };
+			// It would be read forever.
+			ensure!(
+				cursor != Some(next) && records.iter().all(|r| r.id != next),
+				"{method} went from record {cursor:?} to {next}, which was read before"
+			);
+			cursor = Some(next);
 		}
 	}
 
@@ -267,7 +281,7 @@ impl Heads {
 	/// The next finalised block. Some are skipped when several are finalised at once.
 	///
 	/// # Errors
-	/// When the connection is lost, or no block is finalised for three minutes.
+	/// When the connection is lost, or no block is finalised for as long as [`STALL`].
 	pub async fn next(&mut self) -> Result<Head> {
 		let head = match tokio::time::timeout(STALL, self.subscription.next()).await {
 			Err(_) => bail!(

@@ -8,6 +8,10 @@
 
 #[path = "support/examples.rs"]
 mod examples;
+#[path = "support/operators.rs"]
+mod operators;
+#[path = "support/queries.rs"]
+mod queries;
 mod support;
 
 use anyhow::{ensure, Context, Result};
@@ -26,8 +30,11 @@ use cairn_primitives::{
 };
 use futures::{future::BoxFuture, FutureExt};
 use jsonrpsee::rpc_params;
+use operators::metrics_and_status_of_a_running_worker_are_what_the_chain_says;
+use queries::lists_of_the_chain_are_what_its_records_and_rounds_say;
 use serde_json::Value;
 use std::{
+	any::Any,
 	collections::BTreeSet,
 	panic::AssertUnwindSafe,
 	process::{Command, ExitCode},
@@ -40,6 +47,10 @@ use support::{number, Account, Call, Outcome};
 const LOST_AGGREGATOR: usize = 2;
 const TRAINERS: [usize; 4] = [0, 1, 3, 4];
 const SPARE: usize = 5;
+/// The validator that prunes its state, as nodes do when nobody says otherwise.
+const PRUNED: usize = 2;
+/// For how many finalised blocks it keeps it: for as many as a worker's transaction may be looked for. The default is 256.
+const WINDOW: u32 = 64;
 /// Codes of the `provenance_*` errors.
 const UNKNOWN_PROGRAMME: i32 = 9101;
 const UNKNOWN_ROUND: i32 = 9102;
@@ -58,6 +69,7 @@ macro_rules! checks {
 
 const CHECKS: &[(&str, Check)] = checks![
 	first_round_is_finalised_with_every_trainers_update,
+	metrics_and_status_of_a_running_worker_are_what_the_chain_says,
 	rpc_page_above_the_cap_is_refused_with_the_cap,
 	rpc_input_that_is_malformed_is_refused_by_name,
 	rpc_question_about_what_does_not_exist_is_answered_by_name,
@@ -70,8 +82,9 @@ const CHECKS: &[(&str, Check)] = checks![
 	rounds_go_on_after_an_aggregator_was_killed_for_good,
 	no_record_is_doubled_or_lost_after_all_that,
 	lineage_leads_to_genesis_in_pages_of_any_size,
+	lists_of_the_chain_are_what_its_records_and_rounds_say,
 	every_aggregate_is_recomputed_bit_for_bit,
-	examples_of_the_docs_and_an_audit_by_a_guest_prove_what_they_are_asked,
+	examples_of_the_docs_and_an_audit_of_a_node_that_prunes_prove_what_they_are_asked,
 	model_has_learned_on_held_out_samples,
 ];
 
@@ -122,6 +135,7 @@ async fn run_checks(wanted: &[&(&str, Check)]) -> ExitCode {
 	let start = Instant::now();
 	let started = Devnet::builder()
 		.validators(3usize)
+		.pruning(WINDOW)
 		.workers(5usize)
 		.aggregators(3usize)
 		.aggregators_only(1usize)
@@ -149,21 +163,25 @@ async fn run_checks(wanted: &[&(&str, Check)]) -> ExitCode {
 		// A failed assertion is this check's failure; the network stands for the others.
 		let outcome = AssertUnwindSafe(check(&mut net)).catch_unwind().await;
 		let seconds = start.elapsed().as_secs();
-		match outcome {
-			Ok(Ok(())) => println!("test {name} ... ok ({seconds} s)"),
-			Ok(Err(error)) => {
-				println!("test {name} ... FAILED ({seconds} s)\n{error:#}");
-				failed.push(name);
+		let error = match outcome {
+			Ok(Ok(())) => {
+				println!("test {name} ... ok ({seconds} s)");
+				continue;
 			},
-			Err(_) => {
-				println!("test {name} ... FAILED ({seconds} s)");
-				failed.push(name);
-			},
-		}
+			Ok(Err(error)) => format!("{error:#}"),
+			Err(panic) => panic_message(&*panic),
+		};
+		println!("test {name} ... FAILED ({seconds} s)\n{error}");
+		failed.push((name, error));
 	}
 	if !failed.is_empty() {
 		for worker in net.workers() {
 			println!("---- {}\n{}", worker.name, tail(&worker.log, 10));
+		}
+		// Once more at the end, because of a long log only the end may be kept.
+		println!("\nfailures:");
+		for (name, error) in &failed {
+			println!("---- {name}\n{error}");
 		}
 	}
 	net.shutdown(if failed.is_empty() { Keep::No } else { Keep::Yes }).await;
@@ -178,6 +196,13 @@ async fn run_checks(wanted: &[&(&str, Check)]) -> ExitCode {
 	} else {
 		ExitCode::FAILURE
 	}
+}
+
+/// What an assertion that failed has said.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+	let text = panic.downcast_ref::<String>().cloned();
+	text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+		.unwrap_or_else(|| "a panic without a message".into())
 }
 
 // ---- helpers ----
@@ -268,6 +293,17 @@ async fn rpc_input_that_is_malformed_is_refused_by_name(net: &mut Devnet) -> Res
 		}
 		let refusal = net.rpc().refusal("provenance_programme", rpc_params![PROGRAMME, hash]).await?;
 		assert_eq!(refusal.code, MALFORMED, "at {hash:?}: {refusal:?}");
+	}
+	let refusal = net.rpc().refusal("provenance_rounds", rpc_params![PROGRAMME, "done"]).await?;
+	assert_eq!(refusal.code, MALFORMED, "{refusal:?}");
+	assert!(refusal.message.contains("done") && refusal.message.contains("finalised"), "{refusal:?}");
+	// A cursor of another list.
+	let genesis = net.rpc().programme(PROGRAMME, None).await?.genesis_weights;
+	for method in ["provenance_lineage", "provenance_descendants"] {
+		let cursor = if method == "provenance_lineage" { u64::from(u32::MAX) } else { 0 };
+		let refusal = net.rpc().refusal(method, rpc_params![genesis, cursor]).await?;
+		assert_eq!(refusal.code, MALFORMED, "{method} {cursor}: {refusal:?}");
+		assert!(refusal.message.contains("cursor"), "{refusal:?}");
 	}
 	for account in ["", "5Grwva", "//Alice"] {
 		let refusal = net.rpc().refusal("provenance_rewards", rpc_params![PROGRAMME, account]).await?;
@@ -497,26 +533,58 @@ async fn every_aggregate_is_recomputed_bit_for_bit(net: &mut Devnet) -> Result<(
 	recompute_all(net, finalised).await
 }
 
-async fn examples_of_the_docs_and_an_audit_by_a_guest_prove_what_they_are_asked(
+async fn examples_of_the_docs_and_an_audit_of_a_node_that_prunes_prove_what_they_are_asked(
 	net: &mut Devnet,
 ) -> Result<()> {
 	let net = &*net;
 	// Both spend most of their time waiting for a proof of finality.
-	let (examples, audit) = tokio::join!(examples::run(net), audit_by_a_guest(net));
-	examples.and(audit)
+	match tokio::join!(examples::run(net), audits_of_a_node_that_prunes(net)) {
+		(Err(examples), Err(audit)) => Err(audit.context(format!("and besides: {examples:#}"))),
+		(examples, audit) => examples.and(audit),
+	}
 }
 
-/// `cairn audit` by somebody who has no device and no artifact, and gets everything from the workers that still run.
-async fn audit_by_a_guest(net: &Devnet) -> Result<()> {
-	let folder = net.path().join("audit");
-	std::fs::create_dir_all(&folder)?;
-	let page = folder.join("audit.html");
+/// `cairn`, by somebody who has no device and no artifact.
+fn cairn(net: &Devnet, node: &str, arguments: &[&str]) -> Command {
 	let mut command = Command::new(&net.binaries().auditor);
 	for variable in ["CAIRN_NODE", "CAIRN_GENESIS", "CAIRN_PEERS", "CAIRN_AUDIT_CACHE"] {
 		command.env_remove(variable);
 	}
-	command.args(["audit", &PROGRAMME.to_string(), "--json", "--threads", "1"]);
-	command.args(["--node", net.rpc().url(), "--genesis", net.genesis()]);
+	command.args(arguments).args(["--json", "--node", node, "--genesis", net.genesis()]);
+	command
+}
+
+/// A node without the state of the blocks that are asked about proves them all the same: one model, and the whole
+/// programme.
+async fn audits_of_a_node_that_prunes(net: &Devnet) -> Result<()> {
+	let first = net.wait_for_round(0).await?;
+	let settled = first.deadline.context("a settled round has the block that settled it")?;
+	let node = net.rpc_of(PRUNED);
+	let mut heads = net.guard(node.heads()).await?;
+	// What somebody reads at the moment is pruned a little later.
+	while net.guard(heads.next()).await?.number <= settled + WINDOW + 16 {}
+	// Or what follows would say nothing.
+	let at = net.rpc().block_hash(settled).await?;
+	let refusal = node.refusal("provenance_programme", rpc_params![PROGRAMME, &at]).await?;
+	assert_eq!(refusal.code, UNKNOWN_BLOCK, "block {settled}: {refusal:?}");
+
+	let model = format!("{:?}", first.result.context("round 0 left weights")?);
+	let proof: Value = run(cairn(net, node.url(), &["lineage", "--prove", &model])).await?.json()?;
+	assert_eq!(proof["report"]["verdict"], "proven", "{proof:#}");
+	let newest = proof["report"]["proof"]["records"].as_array().and_then(|records| records.last());
+	let newest = newest.with_context(|| format!("no record is proved: {proof:#}"))?;
+	assert_eq!(newest["record"]["artifact"], model.as_str(), "{proof:#}");
+	audit_by_a_guest(net, node.url()).await
+}
+
+/// `cairn audit`, which gets everything from the workers that still run.
+async fn audit_by_a_guest(net: &Devnet, node: &str) -> Result<()> {
+	let folder = net.path().join("audit");
+	std::fs::create_dir_all(&folder)?;
+	let page = folder.join("audit.html");
+	let mut command = cairn(net, node, &["audit", &PROGRAMME.to_string(), "--threads", "1"]);
+	// A machine that has more to do than it can is slow to answer, and that is no finding.
+	command.args(["--timeout", "120", "--patience", "600"]);
 	command.arg("--cache").arg(folder.join("cache")).arg("--html").arg(&page);
 	for worker in net.workers().iter().filter(|w| w.daemon().is_some_and(Process::is_running)) {
 		command.args(["--peer", &worker.address().context("a worker that runs has an address")?]);

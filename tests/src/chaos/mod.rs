@@ -10,7 +10,8 @@ pub mod plan;
 use crate::{
 	devnet::{Builder, Devnet, PROGRAMME},
 	lan::Machine,
-	rpc::{Head, ProgrammeInfo, RoundInfo},
+	ledger::events_of,
+	rpc::{Head, ProgrammeInfo, RoundInfo, STALL},
 };
 use anyhow::{bail, ensure, Context, Result};
 use cairn_primitives::{
@@ -25,19 +26,24 @@ use std::{
 
 /// The windows of a round, in blocks.
 const SCHEDULE: Schedule = Schedule { commit: 10, availability: 7, aggregate: 6, reveal: 6, challenge: 0 };
-/// Committees that the chain lets try, one after another.
-const ATTEMPTS: u32 = 3;
-/// Blocks that pass at most until somebody has seen that a window is over, and said so: until the block is finalised,
-/// and the call in another.
-const NOTICE: u32 = 12;
-/// The most blocks from a round's opening to its end.
-pub const LONGEST_ROUND: u32 = SCHEDULE.commit
-	+ NOTICE
-	+ ATTEMPTS * (SCHEDULE.availability + SCHEDULE.aggregate + SCHEDULE.reveal + 3 * NOTICE);
+/// Blocks that pass at most until somebody acts on what has happened: three until it is finalised, two until the call is
+/// in a block, and three more because a machine that runs all of this may be late by as much.
+const NOTICE: u32 = 8;
+/// The same while the network is split: every fourth vote on finality waits in vain for a validator on the other side to
+/// begin it, and those whose node is there look for another one for up to a minute.
+const NOTICE_IN_A_SPLIT: u32 = 2 * NOTICE;
 /// Further rounds that are waited for until the liar was drawn for a committee, which is a matter of luck.
 const PATIENCE: u32 = 8;
-/// How long finality may stand still.
-const STALL: Duration = Duration::from_secs(300);
+
+/// The most blocks that a round takes with this many committees: its windows, and before each somebody has to act. The
+/// first update has to come before the commit window begins, and each other window begins when somebody says that the
+/// one before it is over.
+fn longest_round(committees: u32, split: bool) -> u32 {
+	let Schedule { commit, availability, aggregate, reveal, challenge } = SCHEDULE;
+	let windows = commit + committees * (availability + aggregate + reveal) + challenge;
+	let notices = 2 + 3 * committees;
+	windows + notices * if split { NOTICE_IN_A_SPLIT } else { NOTICE }
+}
 
 /// The network of a chaos run, before anything goes wrong.
 pub fn builder(plan: &Plan) -> Builder {
@@ -81,10 +87,19 @@ pub struct Cut {
 	pub validator: usize,
 }
 
+impl Cut {
+	/// Whether it was while a round ran, from its opening to its end.
+	fn overlaps(&self, opened: u32, end: u32) -> bool {
+		self.from.number <= end && self.here.number >= opened
+	}
+}
+
 /// What happened.
 pub struct Story {
 	/// The plan.
 	pub plan: Plan,
+	/// The newest finalised block when the workers had been started. The first round is open since long before.
+	pub begun: u32,
 	/// The finalised block at which it ended.
 	pub end: Head,
 	/// The programme there.
@@ -93,7 +108,7 @@ pub struct Story {
 	pub rounds: Vec<RoundInfo>,
 	/// The cuts.
 	pub cuts: Vec<Cut>,
-	/// Workers that could not do their work in a round, for no fault of theirs.
+	/// Workers that could not do their work in a round, for no fault of theirs: dead, cut off, or with a node that was.
 	pub hindered: BTreeSet<(usize, u32)>,
 	/// How long it took, from the first round on.
 	pub took: Duration,
@@ -116,6 +131,8 @@ struct Open {
 	cut: Cut,
 	machines: Vec<Machine>,
 	workers: Vec<usize>,
+	/// Workers on this side that are late all the same.
+	late: Vec<usize>,
 	/// The round with which it heals; `None` when it is a matter of time.
 	until: Option<u32>,
 }
@@ -162,6 +179,7 @@ impl Driver<'_> {
 
 	async fn run(&mut self) -> Result<Story> {
 		let mut heads = self.net.guard(self.net.rpc().heads()).await?;
+		let begun = self.net.guard(self.net.rpc().finalised()).await?.number;
 		let (mut moved, mut rounds) = (Instant::now(), Vec::<RoundInfo>::new());
 		self.open_round(0).await?;
 		loop {
@@ -176,7 +194,12 @@ impl Driver<'_> {
 			let head = self.net.guard(next).await?;
 			self.act().await?;
 			let Some(head) = head else {
-				ensure!(moved.elapsed() < STALL, "no block was finalised for {} s", STALL.as_secs());
+				ensure!(
+					moved.elapsed() < STALL,
+					"no block was finalised for {} s: look into the validators' logs in {}",
+					STALL.as_secs(),
+					self.net.logs().display()
+				);
 				continue;
 			};
 			moved = Instant::now();
@@ -200,10 +223,13 @@ impl Driver<'_> {
 				rounds.push(round);
 			}
 			if let Some(round) = &running {
-				let age = head.number.saturating_sub(round.opened);
+				let age = head.number.saturating_sub(round.opened.max(begun));
+				let split = self.open.is_some()
+					|| self.cuts.iter().any(|cut| cut.overlaps(round.opened, head.number));
+				let most = longest_round(round.attempt + 1, split) + self.standstill(round.opened);
 				ensure!(
-					age <= LONGEST_ROUND + self.standstill(round.opened),
-					"round {} is open for {age} blocks: {:?}, {:?}",
+					age <= most,
+					"round {} is open for {age} blocks, {most} are explained: {:?}, {:?}",
 					round.index,
 					round.phase,
 					round.committee
@@ -215,7 +241,7 @@ impl Driver<'_> {
 			if self.is_enough(&programme, &rounds, at).await? {
 				let (plan, took) = (self.plan.clone(), self.start.elapsed());
 				let (cuts, hindered) = (self.cuts.clone(), self.hindered.clone());
-				return Ok(Story { plan, end: head, programme, rounds, cuts, hindered, took });
+				return Ok(Story { plan, begun, end: head, programme, rounds, cuts, hindered, took });
 			}
 			ensure!(
 				programme.state == ProgrammeState::Open,
@@ -297,7 +323,8 @@ impl Driver<'_> {
 	async fn open_round(&mut self, index: u32) -> Result<()> {
 		// Some may have come and gone between two finalised heads.
 		for round in self.round..=index {
-			self.hindered.extend(self.hurt.iter().map(|worker| (*worker, round)));
+			let late = self.open.iter().flat_map(|open| &open.late);
+			self.hindered.extend(self.hurt.iter().chain(late).map(|worker| (*worker, round)));
 		}
 		let from = if index == 0 { 0 } else { self.round + 1 };
 		self.round = index;
@@ -350,24 +377,43 @@ impl Driver<'_> {
 		let machines = machines.chain(workers.iter().map(|w| self.net.worker(*w).machine.as_ref()));
 		let machines: Option<Vec<Machine>> = machines.map(|m| m.cloned()).collect();
 		let machines = machines.context("every process has a machine")?;
+		// Without finality nobody acts, and afterwards windows are over.
+		let late: Vec<usize> = match fault {
+			Fault::Halves { .. } => (0..WORKERS).collect(),
+			_ => self.with_node_among(validators)?,
+		};
 		let from = self.net.rpc().finalised().await?;
 		self.lan()?.part(&machines)?;
 		self.hurt.extend(&workers);
-		self.hindered.extend(workers.iter().map(|w| (*w, self.round)));
+		self.hindered.extend(workers.iter().chain(&late).map(|w| (*w, self.round)));
 		self.say(&fault);
 		let cut = Cut { fault, here: from.clone(), there: from.clone(), from, validator };
-		self.open = Some(Open { cut, machines, workers, until });
+		self.open = Some(Open { cut, machines, workers, late, until });
 		Ok(())
 	}
 
+	/// The workers whose node is one of these validators: when it is gone, they see nothing until they have found another.
+	fn with_node_among(&self, validators: &[usize]) -> Result<Vec<usize>> {
+		let mut found = Vec::new();
+		for worker in 0..WORKERS {
+			let connected = events_of(self.net.worker(worker), "chain.connected")?;
+			let node = connected.last().and_then(|event| event["node"].as_str());
+			if validators.iter().any(|v| node == Some(self.net.urls()[*v].as_str())) {
+				found.push(worker);
+			}
+		}
+		Ok(found)
+	}
+
 	async fn heal(&mut self) -> Result<()> {
-		let Some(Open { mut cut, machines, workers, .. }) = self.open.take() else { return Ok(()) };
+		let Some(Open { mut cut, machines, workers, late, .. }) = self.open.take() else { return Ok(()) };
 		cut.here = self.net.rpc().finalised().await?;
 		cut.there = self.net.rpc_of(cut.validator).finalised().await?;
 		self.lan()?.join(&machines)?;
 		for worker in workers {
 			self.back(worker)?;
 		}
+		self.hindered.extend(late.into_iter().map(|worker| (worker, self.round)));
 		self.say(format!(
 			"the network heals. Finalised when it split: {}; now here {}, there {}",
 			cut.from.number, cut.here.number, cut.there.number
@@ -401,6 +447,8 @@ impl Driver<'_> {
 				},
 				Act::KillValidator(validator) => {
 					if self.net.validator_is_running(validator) {
+						let late = self.with_node_among(&[validator])?;
+						self.hindered.extend(late.into_iter().map(|worker| (worker, self.round)));
 						self.net.kill_validator(validator).await?;
 						self.say(format!("validator-{} is killed", validator + 1));
 					}

@@ -70,6 +70,20 @@ async fn script(net: &Devnet, name: &str, args: &[&str], limit: Duration) -> Res
 	Ok(())
 }
 
+/// No worker was given an answer that it does not know the form of, before the upgrade or after.
+fn nothing_was_unreadable(net: &Devnet) -> Result<()> {
+	for worker in net.workers() {
+		for file in [&worker.log, &worker.events] {
+			let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+			let text = String::from_utf8_lossy(&text);
+			// As errors of the worker's chain client say it.
+			let line = text.lines().find(|line| line.contains("cannot be read ("));
+			ensure!(line.is_none(), "{}: {}", file.display(), line.unwrap_or_default());
+		}
+	}
+	Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dao_governs_a_live_chain_through_what_wallets_use() {
 	let mut net = Devnet::builder()
@@ -110,6 +124,7 @@ async fn govern(net: &mut Devnet) -> Result<()> {
 	let mut args = vec![url.as_str(), &candidate, &next, &edge];
 	args.extend(net.workers()[TRAINERS + 1..].iter().map(|w| w.identity.account.as_str()));
 	script(net, "governance.mjs", &args, Duration::from_secs(1200)).await?;
+	nothing_was_unreadable(net)?;
 	// Seconds. What takes longer waits for finality that does not come.
 	let proofs =
 		tokio::time::timeout(Duration::from_secs(300), proofs::hold_from_genesis_over_all_changes(net));
