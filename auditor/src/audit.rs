@@ -184,9 +184,14 @@ async fn prove_records(
 ) -> Result<Proved, ChainError> {
 	let begun = Instant::now();
 	let of = u64::from(programme.finalised) + 1;
+	// What it starts from may be what another programme made, whose record the artifact's hash would mean.
+	let newest = match programme.finalised {
+		0 => Subject::Record(programme.weights_record),
+		_ => Subject::Artifact(programme.weights),
+	};
 	loop {
 		let tell = |done| progress(Progress::Proving(done, of));
-		match prove_lineage_with(chain, programme.weights, &settings.genesis, tell).await {
+		match prove_lineage_with(chain, programme.weights, newest, &settings.genesis, tell).await {
 			Err(
 				ProveError::Chain(ChainError::Refused { code: NOT_PROVABLE_YET, .. }) | ProveError::Moving,
 			) if begun.elapsed() < settings.patience => {

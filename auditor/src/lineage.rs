@@ -138,12 +138,6 @@ impl Walk {
 				));
 			}
 			self.steps.push(Step { record, updates: Vec::new() });
-		} else if child.kind == RecordKind::Update
-			&& record.record.kind == RecordKind::Update
-			&& record.record.base == child.base
-		{
-			// The ledger is walked record by record, and comes by the updates of the same round on its way from
-			// an update to its base. They are no ancestors.
 		} else {
 			self.contradictions.push(format!(
 				"record {id} follows record {}, which does not name it as a parent",

@@ -12,6 +12,7 @@ use cairn_auditor::{
 };
 use cairn_primitives::{ArtifactHash, RecordId, H256};
 use cairn_verifier::{
+	bundle::MAX_LEN,
 	report::{self, Report, Verdict as BundleVerdict},
 	Bundle, Proven, Statement,
 };
@@ -65,11 +66,34 @@ pub(crate) fn write_file(what: &str, bytes: &[u8], path: &Path) -> anyhow::Resul
 	written.with_context(|| format!("cannot write {what} to {}", path.display()))
 }
 
+/// A bundle as a file of this name has it: JSON, or binary. None is made that no verifier would read.
+pub(crate) fn encode(bundle: &Bundle, path: &Path) -> anyhow::Result<Vec<u8>> {
+	let is_json = path.extension().is_some_and(|extension| extension == "json");
+	let (bytes, most, shorter) = if is_json {
+		// Without spaces, because the length counts.
+		let bytes = serde_json::to_vec(bundle).context("cannot write the bundle as JSON")?;
+		(
+			bytes,
+			report::MAX_TEXT_LEN,
+			"; the binary form, under a name that does not end in .json, is shorter",
+		)
+	} else {
+		(bundle.to_bytes(), MAX_LEN, "")
+	};
+	let len = bytes.len();
+	if len > most {
+		bail!(
+			"the bundle has {len} bytes, and verifiers read no more than {most}, so nothing is written to {}{shorter}. \
+			 Without --out, `cairn lineage --prove` and `cairn audit` prove the same and keep no bundle",
+			path.display()
+		);
+	}
+	Ok(bytes)
+}
+
 /// Writes a bundle.
 pub(crate) fn write(bundle: &Bundle, path: &Path) -> anyhow::Result<()> {
-	let is_json = path.extension().is_some_and(|extension| extension == "json");
-	let bytes = if is_json { bundle.to_json().into_bytes() } else { bundle.to_bytes() };
-	write_file("the bundle", &bytes, path)
+	write_file("the bundle", &encode(bundle, path)?, path)
 }
 
 /// As of which block something is proved, and by whom.
@@ -353,5 +377,31 @@ fn is_about(proven: &Proven, artifact: ArtifactHash) -> bool {
 	match &proven.statement {
 		Statement::Records(records) => records.iter().any(|(_, record)| record.artifact == artifact),
 		Statement::NoWeights(weights) => *weights == artifact,
+	}
+}
+
+#[cfg(test)]
+mod tests {
+	#![allow(clippy::unwrap_used)]
+
+	use super::*;
+	use cairn_verifier::header::Data;
+
+	#[test]
+	fn bundle_that_no_verifier_would_read_is_not_written() {
+		let dir = tempfile::TempDir::new().unwrap();
+		let mut bundle = report::read(include_bytes!("../../verifier/tests/ledger.cairn")).unwrap();
+		let files = ["bundle.cairn", "bundle.json"].map(|name| dir.path().join(name));
+		for file in &files {
+			write(&bundle, file).unwrap();
+			assert_eq!(report::read(&fs::read(file).unwrap()), Ok(bundle.clone()));
+			fs::remove_file(file).unwrap();
+		}
+		bundle.finality.authorities.push(Data(vec![0; MAX_LEN]));
+		for file in &files {
+			let error = write(&bundle, file).unwrap_err().to_string();
+			assert!(error.contains("verifiers read no more than"), "{error}");
+		}
+		assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 	}
 }

@@ -135,22 +135,24 @@ pub async fn prove_lineage(
 	artifact: ArtifactHash,
 	genesis: &H256,
 ) -> Result<(Bundle, Proven, Lineage), ProveError> {
-	prove_lineage_with(chain, artifact, genesis, |_| ()).await
+	prove_lineage_with(chain, artifact, Subject::Artifact(artifact), genesis, |_| ()).await
 }
 
-/// As [`prove_lineage`]; tells how many sets of weights, or other steps on the way back, are proved so far.
+/// As [`prove_lineage`], from the record `newest` of the artifact on, because it may have several; tells how many sets of
+/// weights, or other steps on the way back, are proved so far.
 ///
 /// # Errors
-/// As for [`prove_lineage`].
+/// As for [`prove_lineage`]; and when the record is another artifact's.
 pub async fn prove_lineage_with(
 	chain: &impl ProvingChain,
 	artifact: ArtifactHash,
+	newest: Subject,
 	genesis: &H256,
 	mut progress: impl FnMut(u64),
 ) -> Result<(Bundle, Proven, Lineage), ProveError> {
 	let mut at = None;
 	for _ in 0..ATTEMPTS {
-		match gather(chain, artifact, at, genesis, &mut progress).await? {
+		match gather(chain, artifact, newest, at, genesis, &mut progress).await? {
 			Gathered::All(bundle) => {
 				let proven = verify(&bundle, genesis)?;
 				let lineage = lineage_of(&proven, artifact);
@@ -172,17 +174,23 @@ enum Gathered {
 async fn gather(
 	chain: &impl ProvingChain,
 	artifact: ArtifactHash,
+	newest: Subject,
 	at: Option<H256>,
 	genesis: &H256,
 	progress: &mut impl FnMut(u64),
 ) -> Result<Gathered, ProveError> {
-	let (bundle, proven) = prove(chain, Subject::Artifact(artifact), at, genesis).await?;
+	let (bundle, proven) = prove(chain, newest, at, genesis).await?;
 	let (finality, block) = (bundle.finality, proven.block);
 	let mut evidence = Vec::new();
 	let mut next = the_record(bundle.claim);
 	let listed = match &next {
-		Some((_, id, _)) => listed(chain, artifact, *id).await?,
-		None => BTreeMap::new(),
+		Some((_, _, record)) if record.artifact != artifact => {
+			let (asked, proved) = (Subject::Artifact(artifact).to_string(), words(&proven.statement));
+			return Err(ProveError::Other { asked, proved });
+		},
+		// Of what a programme starts from there is nothing to list; by its hash, another one's record could be found.
+		Some((_, id, record)) if record.base.is_some() => listed(chain, artifact, *id).await?,
+		_ => BTreeMap::new(),
 	};
 	while let Some((one, id, record)) = next {
 		evidence.push(with_inputs(one, id, &record, &listed)?);

@@ -1,7 +1,7 @@
 //! `cairn recompute` and `cairn audit`.
 
 use crate::{
-	proofs::{write, write_file},
+	proofs::{encode, write_file},
 	Audit, Recompute, Sources,
 };
 use anyhow::{bail, Context};
@@ -169,11 +169,16 @@ pub async fn audit(args: Audit) -> anyhow::Result<Verdict> {
 		audit::audit(&chain, &artifacts, args.programme, &settings, |progress| teller.tell(progress)).await;
 	artifacts.leave().await;
 	let (audit, bundle) = audited?;
+	// First, so that nothing is written when it is too long.
+	let encoded = match (&args.out, &bundle) {
+		(Some(path), Some(bundle)) => Some(encode(bundle, path)?),
+		_ => None,
+	};
 	if let Some(path) = &args.html {
 		write_file("the page", html::page(&audit).as_bytes(), path)?;
 	}
-	match (&args.out, &bundle) {
-		(Some(path), Some(bundle)) => write(bundle, path)?,
+	match (&args.out, encoded) {
+		(Some(path), Some(bytes)) => write_file("the bundle", &bytes, path)?,
 		(Some(path), None) => {
 			tell(format_args!("nothing is proved, so there is no bundle to write to {}", path.display()))
 		},

@@ -144,6 +144,27 @@ async fn programme_without_a_round_is_what_it_started_from() {
 }
 
 #[tokio::test]
+async fn programme_that_starts_from_anothers_weights_is_proved_by_its_own_record() {
+	let mut world = World::new(MEAN);
+	// The same configuration and weights, recorded before as programme 7's.
+	for i in 0..2 {
+		let mut own = world.chain.records[i].clone();
+		own.id += 2;
+		own.record.block = 5;
+		world.chain.records[i].record.programme = 7;
+		world.chain.records.push(own);
+	}
+	world.chain.programme.weights_record = 3;
+	world.run();
+	let audit = audited(&world).await;
+	assert_eq!((audit.verdict, audit.configuration.record), (Finding::Proven, Some(2)), "{audit}");
+	// A record that is not that of the weights.
+	world.chain.programme.weights_record = 2;
+	let audit = audited(&world).await;
+	assert_eq!((audit.verdict, audit.proof.finding), (Finding::Refuted, Finding::Refuted), "{audit}");
+}
+
+#[tokio::test]
 async fn verdict_says_itself_that_the_node_named_the_chain() {
 	let world = World::with_rounds(MEAN, 1);
 	let (url, _server) = serve(world.chain.clone()).await;

@@ -31,12 +31,24 @@ async fn model_is_followed_to_where_its_programme_started_whatever_the_page_size
 
 #[tokio::test]
 async fn other_updates_of_the_round_are_no_ancestors_of_an_update() {
-	let world = world(2);
+	let mut world = world(2);
 	let update = world.update(1, 4).clone();
 	let lineage = lineage(&world.chain, update.record.artifact).await.unwrap();
 	assert_eq!(lineage.verdict, Verdict::Equal, "{:?}", lineage.contradictions);
 	let ids: Vec<_> = lineage.steps.iter().map(|s| (s.record.id, s.updates.len())).collect();
 	assert_eq!(ids, [(update.id, 0), (7, 5), (1, 0)]);
+
+	// A node that lists one all the same.
+	world.chain.alter_page = |cursor, page| {
+		if cursor.is_none() {
+			let mut sibling = page.records[0].clone();
+			sibling.id -= 1;
+			page.records.insert(1, sibling);
+		}
+	};
+	let lineage = cairn_auditor::lineage::lineage(&world.chain, update.record.artifact).await.unwrap();
+	assert_eq!(lineage.verdict, Verdict::Refuted);
+	assert!(lineage.contradictions[0].contains("does not name it as a parent"), "{lineage:?}");
 }
 
 #[tokio::test]

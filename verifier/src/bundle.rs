@@ -162,7 +162,8 @@ impl fmt::Display for DecodeError {
 			},
 			Self::TooLong(len) => write!(
 				f,
-				"it has {len} bytes, and no more than {MAX_LEN} are looked at; have its records proved in several bundles"
+				"it has {len} bytes, and no more than {MAX_LEN} are looked at; have single records proved, or the lineage of \
+				 older weights"
 			),
 			Self::Malformed => {
 				f.write_str("its bytes do not have the form of a bundle: some are missing, added or changed")

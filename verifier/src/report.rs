@@ -151,8 +151,8 @@ impl fmt::Display for ReadError {
 		match self {
 			Self::TooLong(len) => write!(
 				f,
-				"this is no bundle that is looked at: it has {len} bytes, and no form of one has more than {MAX_TEXT_LEN}; the \
-				 binary form is the shortest"
+				"this is not looked at: it has {len} bytes, and no more than {MAX_TEXT_LEN} are read as a bundle; the binary form \
+				 of one is the shortest"
 			),
 			Self::Decode(error) => write!(f, "this is no bundle: {error}"),
 			Self::Hex => f.write_str("this is no bundle: it begins with 0x and is not hex"),

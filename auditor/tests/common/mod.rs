@@ -347,9 +347,13 @@ impl Fake {
 		record.ok_or_else(|| refused(9103, format!("there is no record {id}")))
 	}
 
-	/// The walk that the ledger documents.
-	fn before(&self, record: &Record) -> Option<RecordId> {
+	/// The walk that the ledger documents, from record `origin` on.
+	fn before(&self, origin: RecordId, record: &Record) -> Option<RecordId> {
 		let r = &record.record;
+		// An update did not come from the others of its round.
+		if record.id == origin && r.kind == RecordKind::Update {
+			return r.base;
+		}
 		if let Some(range) = r.inputs {
 			return Some(range.first + u64::from(range.count) - 1);
 		}
@@ -360,13 +364,13 @@ impl Fake {
 	}
 
 	pub fn get_lineage(&self, artifact: ArtifactHash, cursor: Option<RecordId>) -> Result<Page, ChainError> {
-		let model = self.records.iter().rfind(|r| r.record.artifact == artifact);
+		let model = self.records.iter().find(|r| r.record.artifact == artifact);
 		let model = model.ok_or_else(|| refused(9103, format!("artifact {artifact:?} is not recorded")))?;
 		let mut next = Some(cursor.unwrap_or(model.id));
 		let mut records = Vec::new();
 		while let Some(id) = next.filter(|_| records.len() < self.page) {
 			let record = self.get_record(id)?;
-			next = self.before(&record);
+			next = self.before(model.id, &record);
 			records.push(record);
 		}
 		let mut page = Page { records, next };

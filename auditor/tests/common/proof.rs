@@ -144,7 +144,7 @@ impl Fake {
 		self.finalised_block(self.path(0).1).header.hash()
 	}
 
-	/// As the node's `provenance_prove` does, for a record's number or an artifact's hash.
+	/// As the node's `provenance_prove` does, for a record's number or an artifact's hash, which means its first record.
 	pub fn get_proof(&self, subject: &str) -> Result<Value, ChainError> {
 		if self.unprovable {
 			return Err(super::refused(9108, "nothing is provable yet".into()));
@@ -153,7 +153,7 @@ impl Fake {
 			Ok(id) => r.id == id,
 			Err(_) => format!("{:?}", r.record.artifact) == subject,
 		};
-		let record = self.records.iter().rfind(is_it);
+		let record = self.records.iter().find(is_it);
 		let Record { id, record: entry } =
 			record.ok_or_else(|| super::refused(9103, format!("no record names {subject}")))?;
 		let (first, records) = self.batch(entry.block);

@@ -51,8 +51,9 @@ pub type RecordPage = LineagePageOf<AccountId32, BlockNumber>;
 /// A page of records in the order of the ledger.
 pub type RecordsFrom = RecordsFromOf<AccountId32, BlockNumber>;
 
-/// How many of the newest batches are searched for an artifact that is not in the index. The index follows finality, so
-/// these are the few that are not final yet.
+/// How many batches that the index lacks are read, for an artifact that it does not have or for the newest end of a list;
+/// no more than a state tells of at once. The index follows finality, so these are the few that are not final yet. When
+/// there are more, what lies in the index is still found and listed.
 const UNINDEXED: BatchId = 64;
 
 /// How many batches one call of [`Ledger::records_from`] looks at.
@@ -169,6 +170,8 @@ impl<S: OffchainStorage> Ledger<S> {
 			return Ok(Some(record));
 		}
 		let mut reader = Reader::new(self, state);
+		// Before the index is searched: what it takes up meanwhile is searched twice, and not passed over.
+		let indexed = self.index.next_batch();
 		if let Some(id) = self.index.artifact(artifact) {
 			return match reader.record(id)? {
 				Some(record) if record.artifact == *artifact => Ok(Some(id)),
@@ -179,32 +182,38 @@ impl<S: OffchainStorage> Ledger<S> {
 				None => Ok(None),
 			};
 		}
-		if let Some(found) = self.unindexed(state)?.iter().find(|r| r.record.artifact == *artifact) {
-			return Ok(Some(found.id));
+		let unindexed = self.unindexed(state, indexed)?;
+		if let Some((id, _)) = numbered(&unindexed).find(|(_, record)| record.artifact == *artifact) {
+			return Ok(Some(id));
 		}
 		// It may be among those that the index could not read.
 		self.ensure_complete(state).map(|()| None)
 	}
 
-	/// The records of a state that the index does not have, oldest first. It follows finality, so they are those that are
-	/// not final, or that became so a moment ago. An error when they are so many that it must have fallen behind.
-	fn unindexed<T: LedgerState>(&self, state: &T) -> Result<Vec<RecordInfo>, ReadError<T::Error>> {
-		let (indexed, count) = (self.index.next_batch(), state.batch_count()?);
+	/// The batches of a state that an index of `indexed` batches does not have, oldest first. It follows finality, so they
+	/// are those that are not final, or that became so a moment ago. An error when they are so many that it must have fallen
+	/// behind.
+	fn unindexed<T: LedgerState>(
+		&self,
+		state: &T,
+		indexed: BatchId,
+	) -> Result<Vec<Numbered>, ReadError<T::Error>> {
+		let count = state.batch_count()?;
+		if count <= indexed {
+			return Ok(Vec::new());
+		}
 		if count.saturating_sub(indexed) > UNINDEXED {
 			return Err(ReadError::Behind { indexed, count });
 		}
-		let mut found = Vec::new();
-		for id in indexed..count {
-			if let Some(batch) = state.batch(id)? {
-				let records = self.records(state, id, &batch)?;
-				let numbered = (batch.first..).zip(&*records);
-				found.extend(numbered.map(|(id, record)| RecordInfo { id, record: record.clone() }));
-			}
-		}
-		Ok(found)
+		let batches = state.batches((indexed..count).collect())?;
+		let batches = (indexed..count).zip(batches).filter_map(|(id, batch)| Some((id, batch?)));
+		batches
+			.map(|(id, batch)| self.records(state, id, &batch).map(|records| (batch.first, records)))
+			.collect()
 	}
 
-	/// Refuses to go on when there are batches that the index could not read: what it has of anything may be a part.
+	/// Refuses to go on when there are batches that the index could not read: what it has of anything may be a part. To be
+	/// asked after [`Index::next_batch`], because a batch that cannot be read is noted before it counts as indexed.
 	fn ensure_complete<T: LedgerState>(&self, state: &T) -> Result<(), ReadError<T::Error>> {
 		let Some(gap) = self.index.gap() else { return Ok(()) };
 		match state.batch(gap)? {
@@ -274,18 +283,30 @@ impl<S: OffchainStorage> Ledger<S> {
 		let Some(origin) = reader.record(of)?.cloned() else { return Ok(None) };
 		// What the block does not know yet is not there for whoever asks at it.
 		let end = state.record_count()?;
+		let indexed = self.index.next_batch();
+		// What the index took up since is none of it: it may have passed over a batch that cannot be read.
+		let begin = state.batch(indexed)?.map_or(end, |batch| batch.first.min(end));
 		self.ensure_complete(state)?;
 		let owner = Owner::Weights(origin.programme);
-		let unindexed = self.unindexed(state)?;
-		let first_from = |from| {
-			let newest =
-				|| unindexed.iter().find(|r| r.id >= from && index::owners(&r.record).contains(&Some(owner)));
-			self.index.first_from(owner, from).or_else(|| newest().map(|r| r.id))
+		// Read when the index has no more, because a page that lies in it needs none of them, however many they are.
+		let mut unindexed: Option<Vec<Numbered>> = None;
+		let mut first_from = |from: RecordId| -> Result<Option<RecordId>, ReadError<T::Error>> {
+			let found = self.index.first_from(owner, from).filter(|id| *id < begin);
+			if found.is_some() || begin == end {
+				return Ok(found);
+			}
+			if unindexed.is_none() {
+				unindexed = Some(self.unindexed(state, indexed)?);
+			}
+			let mut newest = numbered(unindexed.as_deref().unwrap_or_default());
+			let found =
+				newest.find(|(id, record)| *id >= from && index::owners(record).contains(&Some(owner)));
+			Ok(found.map(|(id, _)| id))
 		};
-		let own = (origin.kind != RecordKind::Weights).then(|| first_from(of)).flatten();
+		let own = if origin.kind == RecordKind::Weights { None } else { first_from(of)? };
 		let mut records = Vec::new();
 		let mut from = start.unwrap_or(0).max(of.saturating_add(1));
-		while let Some(weights) = first_from(from).filter(|weights| *weights < end) {
+		while let Some(weights) = first_from(from)?.filter(|weights| *weights < end) {
 			let Some(first) = reader.batch_of(weights)?.map(|batch| batch.first) else { break };
 			// Beside an update there are others of its round, which are none of its descendants.
 			from = if own == Some(weights) { weights } else { from.max(first) };
@@ -349,17 +370,24 @@ impl<S: OffchainStorage> Ledger<S> {
 	) -> Result<RecordPage, ReadError<T::Error>> {
 		// What the block does not know yet is not there for whoever asks at it.
 		let end = state.record_count()?.min(from.map_or(RecordId::MAX, |from| from.saturating_add(1)));
+		let indexed = self.index.next_batch();
+		// Where that begins which the index lacks, whatever it takes up meanwhile. A page that lies before it needs none of
+		// it, however much it is.
+		let begin = state.batch(indexed)?.map_or(end, |batch| batch.first.min(end));
+		let unindexed = if begin < end { self.unindexed(state, indexed)? } else { Vec::new() };
 		self.ensure_complete(state)?;
-		let unindexed = self.unindexed(state)?;
-		// The index may have come further meanwhile.
-		let indexed = unindexed.first().map_or(end, |first| end.min(first.id));
-		let is_wanted = |r: &&RecordInfo| r.id < end && index::owners(&r.record).contains(&Some(owner));
-		let mut newest = unindexed.iter().rev().filter(is_wanted);
-		let mut records: Vec<_> = newest.by_ref().take(count as usize).cloned().collect();
-		if let Some(next) = newest.next() {
-			return Ok(RecordPage { records, next: Some(next.id) });
+		let mut newest = numbered(&unindexed)
+			.rev()
+			.filter(|(id, record)| *id < end && index::owners(record).contains(&Some(owner)));
+		let mut records: Vec<_> = newest
+			.by_ref()
+			.take(count as usize)
+			.map(|(id, record)| RecordInfo { id, record: record.clone() })
+			.collect();
+		if let Some((next, _)) = newest.next() {
+			return Ok(RecordPage { records, next: Some(next) });
 		}
-		let (ids, next) = self.index.page(owner, indexed, count.saturating_sub(records.len() as u32));
+		let (ids, next) = self.index.page(owner, begin, count.saturating_sub(records.len() as u32));
 		let mut reader = Reader::new(self, state);
 		// In the state's own words, but all of a page asked at once: they may be in as many batches as there are records.
 		for ids in ids.chunks(MAX_PAGE as usize) {
@@ -410,6 +438,19 @@ impl<S: OffchainStorage> Ledger<S> {
 		let place = batch_id.saturating_sub(first) as u32;
 		Ok(ledger::prove(&roots, place).map(|in_block| RecordProof { id, record, in_batch, in_block }))
 	}
+}
+
+/// The records of a batch, and the number of the first.
+type Numbered = (RecordId, Arc<[Record]>);
+
+/// The records of batches with their numbers, in the order given.
+fn numbered(batches: &[Numbered]) -> impl DoubleEndedIterator<Item = (RecordId, &Record)> {
+	batches.iter().flat_map(|(first, records)| {
+		records
+			.iter()
+			.enumerate()
+			.map(move |(place, record)| (first.saturating_add(place as RecordId), record))
+	})
 }
 
 /// Reads records one after the other and keeps the batch of the last one, because neighbours come next.

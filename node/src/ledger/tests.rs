@@ -327,6 +327,34 @@ fn index_that_is_far_behind_says_so_instead_of_finding_nothing() {
 }
 
 #[test]
+fn pages_that_lie_in_the_index_are_served_however_far_behind_it_is() {
+	let mock = MockLedger::new(100, 1);
+	let mut db = Db::new();
+	mock.store(&mut db);
+	let mut ledger = Ledger::new(db);
+	// Up to record 19, the weights of the ninth round.
+	catch_up(&mut ledger, &mock.at(10)).unwrap();
+	let state = mock.best();
+	let behind: ReadError<std::convert::Infallible> = ReadError::Behind { indexed: 10, count: 101 };
+	let ids = |records: &[RecordInfo]| records.iter().map(|r| r.id).collect::<Vec<_>>();
+	let updates = |from| ledger.records_of(&state, Owner::Device(DEVICE), from, 4);
+	for from in [18, 19] {
+		let page = updates(Some(from)).unwrap();
+		assert_eq!((ids(&page.records), page.next), (vec![18, 16, 14, 12], Some(10)));
+	}
+	assert_eq!(updates(Some(20)), Err(behind.clone()));
+	assert_eq!(updates(None), Err(behind.clone()));
+	// A state that the index is not behind, as a finalised one is.
+	assert_eq!(ids(&ledger.records_of(&mock.at(10), Owner::Site(SITE), None, 2).unwrap().records), [18, 16]);
+
+	let page = ledger.descendants(&state, 1, Some(5), 4).unwrap().unwrap();
+	assert_eq!((ids(&page.records), page.next), (vec![5, 6, 7, 8], Some(9)));
+	assert_eq!(ledger.descendants(&state, 1, Some(5), 100), Err(behind));
+	let page = ledger.descendants(&mock.at(10), 1, Some(18), 100).unwrap().unwrap();
+	assert_eq!((ids(&page.records), page.next), (vec![18, 19], None));
+}
+
+#[test]
 fn catching_up_goes_on_where_it_stopped_and_an_older_state_changes_nothing() {
 	let (mock, mut ledger, _) = node(7);
 	assert_eq!(catch_up(&mut ledger, &mock.at(7)), Ok(0));

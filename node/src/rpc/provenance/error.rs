@@ -262,8 +262,9 @@ pub enum Error {
 	},
 	/// The index has not caught up with the chain.
 	#[error(
-		"the index of this node has {indexed} of {count} batches of records and follows finality: ask again in a moment. \
-		 If the numbers stay as they are, finality stands still or the log says why indexing failed"
+		"the index of this node has {indexed} of {count} batches of records and follows finality: ask again in a moment, \
+		 or pass a finalised block as `at`. If the numbers stay as they are, finality stands still or the log says why \
+		 indexing failed"
 	)]
 	IndexBehind {
 		/// How many batches are indexed.

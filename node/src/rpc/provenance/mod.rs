@@ -4,13 +4,15 @@
 //! as JSON that people read too: hashes, keys and bitmaps in hex, accounts in SS58, balances and points as decimal
 //! strings, names as text. No method changes anything. The work of each is bounded: a page has at most 100 entries, and
 //! each of them may be in a batch of its own, which is read and checked whole unless it is among those that were read
-//! lately; an artifact that the index lacks is searched for in at most 64 batches; a page of rounds looks at a limited
-//! number of them; a proof goes over all changes of the authorities.
+//! lately; an artifact that the index lacks, and what a list has beyond it, is looked for in at most 64 batches, and refused
+//! (9107) when the index lacks more; a page of rounds looks at a limited number of them; a proof goes over all changes of
+//! the authorities.
 //!
 //! The methods of [`ProvenanceApi`] take `at` as their last argument: the hash of the block whose state is asked. Without
 //! it the best block answers, which may still be replaced by another; ask at a finalised block when that matters. A record
-//! is there at a block when the ledger had it then. `provenance_prove` asks no state of an old block: see
-//! [`ProofApiServer`].
+//! is there at a block when the ledger had it then. Lists are right for an `at` on the chain that became final or is becoming
+//! it; at a block of an abandoned fork they may lack entries, because the index follows finality. `provenance_prove` asks no
+//! state of an old block: see [`ProofApiServer`].
 //!
 //! A hash means its first record. Weights that a second programme starts from are recorded again, as that programme's
 //! start: a lineage ends at the start of its programme, and descendants are those of the same programme.
