@@ -71,30 +71,25 @@ pub(crate) fn folder(store: &Store, local: &PeerId) -> PathBuf {
 /// Removes unfinished transfers of all identities that nobody has added to for `max_age`: those of one that was given
 /// up, too. Another process's go on, because it adds to them; its folder stays, even when there is nothing in it.
 pub(crate) fn sweep(store: &Store, max_age: Duration) {
-	if let Err(error) = try_sweep(store, max_age) {
-		tracing::warn!(store = %store.root().display(), %error, "old unfinished transfers could not be removed");
-	}
-}
-
-fn try_sweep(store: &Store, max_age: Duration) -> io::Result<()> {
 	let now = SystemTime::now();
-	for folder in fs::read_dir(store.root().join("partial"))? {
-		let folder = folder?.path();
-		if !folder.is_dir() {
-			continue;
-		}
-		for entry in fs::read_dir(folder)? {
-			let entry = entry?;
-			let old = entry
-				.metadata()
-				.and_then(|metadata| metadata.modified())
-				.is_ok_and(|modified| now.duration_since(modified).is_ok_and(|age| age > max_age));
-			if old {
-				remove(&entry.path())?;
-			}
+	// One entry that cannot be looked at, somebody else's perhaps, keeps none of the others.
+	let said = |error: io::Error| {
+		tracing::warn!(store = %store.root().display(), %error, "old unfinished transfers could not be removed");
+	};
+	let entries = |folder: &Path| -> Vec<fs::DirEntry> {
+		let found = fs::read_dir(folder).map_err(said).ok();
+		found.into_iter().flatten().filter_map(|entry| entry.map_err(said).ok()).collect()
+	};
+	let folders = entries(&store.root().join("partial")).into_iter().map(|folder| folder.path());
+	for entry in folders.filter(|folder| folder.is_dir()).flat_map(|folder| entries(&folder)) {
+		let old = entry
+			.metadata()
+			.and_then(|metadata| metadata.modified())
+			.is_ok_and(|modified| now.duration_since(modified).is_ok_and(|age| age > max_age));
+		if old {
+			remove(&entry.path()).unwrap_or_else(said);
 		}
 	}
-	Ok(())
 }
 
 /// Removes a file, if it is still there.

@@ -163,6 +163,17 @@ impl LibtorchTrainer {
 		}
 		momenta.push(kept);
 	}
+
+	/// Gives up the momenta that a round started from and came to nothing with: every later one would, too.
+	fn forget(&self, owner: Owner) {
+		let mut momenta = self.momenta();
+		if let Some(old) = owner.find(&momenta) {
+			momenta.remove(old);
+			tracing::warn!(
+				"training diverged with the momentum of earlier rounds; the next round begins at zero"
+			);
+		}
+	}
 }
 
 impl Trainer for LibtorchTrainer {
@@ -199,7 +210,11 @@ impl Trainer for LibtorchTrainer {
 		}
 		worker.resume(before.clone());
 		let mut report = |step: u32, loss: f32| progress(step, local_steps, loss);
-		let trained = worker.round(&base, job.seed, local_steps, &mut report)?;
+		let trained = worker.round(&base, job.seed, local_steps, &mut report).inspect_err(|error| {
+			if matches!(error, TrainingError::Diverged { .. } | TrainingError::DivergedWeights { .. }) {
+				self.forget(owner);
+			}
+		})?;
 		// Only a round that gives an update moves the momenta on.
 		if let Some(after) = worker.into_momentum() {
 			self.remember(Kept { owner, seed: job.seed, before, after });

@@ -128,13 +128,16 @@ async fn slashes(
 	let arguments: String = account.0.encode().iter().map(|b| format!("{b:02x}")).collect();
 	let params = rpc_params!["SlashesApi_slashes", format!("0x{arguments}"), at];
 	let answer: String = net.rpc().call("state_call", params).await?;
-	let digits = answer.strip_prefix("0x").context("hexadecimal")?;
+	Vec::decode(&mut &bytes_of(&answer)?[..]).context("the answer of SlashesApi_slashes")
+}
+
+fn bytes_of(hexadecimal: &str) -> Result<Vec<u8>> {
+	let digits = hexadecimal.strip_prefix("0x").context("hexadecimal")?;
 	let bytes = (0..digits.len()).step_by(2).map(|i| {
 		let byte = digits.get(i..i + 2).context("an even number of digits")?;
 		u8::from_str_radix(byte, 16).context("hexadecimal")
 	});
-	let bytes = bytes.collect::<Result<Vec<u8>>>()?;
-	Vec::decode(&mut &bytes[..]).context("the answer of SlashesApi_slashes")
+	bytes.collect()
 }
 
 /// Each time that the liar revealed another aggregate than its committee, the round's entry says so, and a slash waits
@@ -271,7 +274,9 @@ fn no_round_blocked(story: &Story) -> Result<String> {
 			failed.push(format!("{} ({:?})", round.index, round.failure));
 		}
 		let mut cuts = story.cuts.iter().filter(|cut| cut.overlaps(round.opened, end)).peekable();
-		let most = longest_round(round.attempt + 1, cuts.peek().is_some());
+		let one_less =
+			cuts.peek().is_some() || story.dead.iter().any(|dead| dead.overlaps(round.opened, end));
+		let most = longest_round(round.attempt + 1, one_less);
 		// No window closes while nothing is finalised.
 		ensure!(
 			blocks <= most || cuts.any(|cut| matches!(cut.fault, Fault::Halves { .. })),
@@ -333,6 +338,16 @@ async fn records_are_right(net: &Devnet, story: &Story) -> Result<String> {
 	))
 }
 
+/// Whether a member had every update in hand when it voted, but perhaps those of the worker that it keeps out. As the
+/// window closes it votes with what is there.
+fn had_all(net: &Devnet, story: &Story, round: u32, vote: &serde_json::Value) -> Result<bool> {
+	let count = |field: &str| vote[field].as_u64().with_context(|| format!("a vote has no `{field}`"));
+	let held = bytes_of(vote["bitmap"].as_str().context("a vote has a bitmap")?)?;
+	let commits = story.commits.get(&round).into_iter().flatten();
+	let kept_out = commits.filter(|c| c.producer == account(net, SPOILER) && !bitmap::get(&held, c.index));
+	Ok(count("held")? + count("refused")? + kept_out.count() as u64 == count("commits")?)
+}
+
 /// Whatever an honest worker has seen committed in a round that was finalised is in the ledger, unless that worker was
 /// hindered in the round, or so many of its committee that the others are less than two thirds.
 async fn nothing_is_lost(net: &Devnet, story: &Story) -> Result<String> {
@@ -344,11 +359,15 @@ async fn nothing_is_lost(net: &Devnet, story: &Story) -> Result<String> {
 		for member in &round.committee {
 			let worker = (0..plan::WORKERS).find(|w| account(net, *w) == member.account);
 			let worker = worker.with_context(|| format!("{} is no worker", member.account))?;
-			// The others keep out who serves wrong bytes, and whoever looks for what is cut off may be late for the vote.
-			let voted = events_of(net.worker(worker), "round.voted")?
-				.iter()
-				.any(|e| e["round"] == round.index && e["attempt"] == round.attempt);
-			able += usize::from(voted && worker != SPOILER && !hindered(worker));
+			let votes = events_of(net.worker(worker), "round.voted")?;
+			let mut votes =
+				votes.iter().filter(|e| e["round"] == round.index && e["attempt"] == round.attempt);
+			// The others keep out who serves wrong bytes.
+			let had_all = match votes.next() {
+				Some(vote) => had_all(net, story, round.index, vote)?,
+				None => false,
+			};
+			able += usize::from(had_all && worker != SPOILER && !hindered(worker));
 		}
 		let outvoted = 3 * able < 2 * round.committee.len();
 		for worker in HONEST {

@@ -15,7 +15,7 @@ use crate::{
 };
 use anyhow::{bail, ensure, Context, Result};
 use cairn_primitives::{
-	views::{MemberOutcome, Phase, ProgrammeState},
+	views::{CommitInfo, MemberOutcome, Phase, ProgrammeState},
 	AggregationRule, Schedule,
 };
 use plan::{Fault, Plan, AGGREGATORS, LIAR, SPOILER, VALIDATORS, WORKERS};
@@ -27,10 +27,11 @@ use std::{
 /// The windows of a round, in blocks.
 const SCHEDULE: Schedule = Schedule { commit: 10, availability: 7, aggregate: 6, reveal: 6, challenge: 0 };
 /// Blocks that pass at most until somebody acts on what has happened: three until it is finalised, two until the call is
-/// in a block, and three more because a machine that runs all of this may be late by as much.
-const NOTICE: u32 = 8;
-/// The same while the network is split: every fourth vote on finality waits in vain for a validator on the other side to
-/// begin it, and those whose node is there look for another one for up to a minute.
+/// in a block, and nine more because a machine that runs all of this may be late by as much: blocks are made by the
+/// clock, and votes on finality and workers wait for a processor.
+const NOTICE: u32 = 14;
+/// The same while the network is split or a validator is dead: every fourth vote on finality waits in vain for that one
+/// to begin it, and those whose node it is look for another one for up to a minute.
 const NOTICE_IN_A_SPLIT: u32 = 2 * NOTICE;
 /// Further rounds that are waited for until the liar was drawn for a committee, which is a matter of luck.
 const PATIENCE: u32 = 8;
@@ -38,11 +39,11 @@ const PATIENCE: u32 = 8;
 /// The most blocks that a round takes with this many committees: its windows, and before each somebody has to act. The
 /// first update has to come before the commit window begins, and each other window begins when somebody says that the
 /// one before it is over.
-fn longest_round(committees: u32, split: bool) -> u32 {
+fn longest_round(committees: u32, one_less: bool) -> u32 {
 	let Schedule { commit, availability, aggregate, reveal, challenge } = SCHEDULE;
 	let windows = commit + committees * (availability + aggregate + reveal) + challenge;
 	let notices = 2 + 3 * committees;
-	windows + notices * if split { NOTICE_IN_A_SPLIT } else { NOTICE }
+	windows + notices * if one_less { NOTICE_IN_A_SPLIT } else { NOTICE }
 }
 
 /// The network of a chaos run, before anything goes wrong.
@@ -94,6 +95,22 @@ impl Cut {
 	}
 }
 
+/// The finalised blocks between which a validator was dead.
+#[derive(Clone, Copy, Debug)]
+pub struct Dead {
+	validator: usize,
+	from: u32,
+	/// `None` while it is.
+	until: Option<u32>,
+}
+
+impl Dead {
+	/// Whether it was while a round ran, from its opening to its end.
+	fn overlaps(&self, opened: u32, end: u32) -> bool {
+		self.from <= end && self.until.is_none_or(|until| until >= opened)
+	}
+}
+
 /// What happened.
 pub struct Story {
 	/// The plan.
@@ -108,6 +125,10 @@ pub struct Story {
 	pub rounds: Vec<RoundInfo>,
 	/// The cuts.
 	pub cuts: Vec<Cut>,
+	/// When validators were dead.
+	pub dead: Vec<Dead>,
+	/// What was committed in each round, as it was seen last while the round ran.
+	pub commits: BTreeMap<u32, Vec<CommitInfo<String>>>,
 	/// Workers that could not do their work in a round, for no fault of theirs: dead, cut off, or with a node that was.
 	pub hindered: BTreeSet<(usize, u32)>,
 	/// How long it took, from the first round on.
@@ -144,6 +165,8 @@ struct Driver<'a> {
 	agenda: Vec<(Instant, Act)>,
 	open: Option<Open>,
 	cuts: Vec<Cut>,
+	dead: Vec<Dead>,
+	commits: BTreeMap<u32, Vec<CommitInfo<String>>>,
 	/// Workers that are dead or cut off now.
 	hurt: BTreeSet<usize>,
 	/// Those that are back, and how many events each had written by then. The run ends when each has committed since.
@@ -164,6 +187,8 @@ pub async fn run(net: &mut Devnet, plan: &Plan) -> Result<Story> {
 		agenda: Vec::new(),
 		open: None,
 		cuts: Vec::new(),
+		dead: Vec::new(),
+		commits: BTreeMap::new(),
 		hurt: BTreeSet::new(),
 		back: BTreeMap::new(),
 		hindered: BTreeSet::new(),
@@ -224,9 +249,11 @@ impl Driver<'_> {
 			}
 			if let Some(round) = &running {
 				let age = head.number.saturating_sub(round.opened.max(begun));
-				let split = self.open.is_some()
-					|| self.cuts.iter().any(|cut| cut.overlaps(round.opened, head.number));
-				let most = longest_round(round.attempt + 1, split) + self.standstill(round.opened);
+				self.commits.insert(round.index, round.commits.clone());
+				let one_less = self.open.is_some()
+					|| self.cuts.iter().any(|cut| cut.overlaps(round.opened, head.number))
+					|| self.dead.iter().any(|dead| dead.overlaps(round.opened, head.number));
+				let most = longest_round(round.attempt + 1, one_less) + self.standstill(round.opened);
 				ensure!(
 					age <= most,
 					"round {} is open for {age} blocks, {most} are explained: {:?}, {:?}",
@@ -240,8 +267,21 @@ impl Driver<'_> {
 			}
 			if self.is_enough(&programme, &rounds, at).await? {
 				let (plan, took) = (self.plan.clone(), self.start.elapsed());
-				let (cuts, hindered) = (self.cuts.clone(), self.hindered.clone());
-				return Ok(Story { plan, begun, end: head, programme, rounds, cuts, hindered, took });
+				let (cuts, dead) = (self.cuts.clone(), self.dead.clone());
+				let (commits, hindered) = (self.commits.clone(), self.hindered.clone());
+				let end = head;
+				return Ok(Story {
+					plan,
+					begun,
+					end,
+					programme,
+					rounds,
+					cuts,
+					dead,
+					commits,
+					hindered,
+					took,
+				});
 			}
 			ensure!(
 				programme.state == ProgrammeState::Open,
@@ -449,6 +489,8 @@ impl Driver<'_> {
 					if self.net.validator_is_running(validator) {
 						let late = self.with_node_among(&[validator])?;
 						self.hindered.extend(late.into_iter().map(|worker| (worker, self.round)));
+						let from = self.net.rpc().finalised().await?.number;
+						self.dead.push(Dead { validator, from, until: None });
 						self.net.kill_validator(validator).await?;
 						self.say(format!("validator-{} is killed", validator + 1));
 					}
@@ -456,6 +498,12 @@ impl Driver<'_> {
 				Act::StartValidator(validator) => {
 					if !self.net.validator_is_running(validator) {
 						self.net.restart_validator(validator).await?;
+						let until = Some(self.net.rpc().finalised().await?.number);
+						for dead in
+							self.dead.iter_mut().filter(|d| d.validator == validator && d.until.is_none())
+						{
+							dead.until = until;
+						}
 						self.say(format!("validator-{} starts again", validator + 1));
 					}
 				},

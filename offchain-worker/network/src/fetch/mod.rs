@@ -36,6 +36,13 @@ const PROVIDERS: usize = 32;
 /// How long holders of one kind may take to connect before those of the next kind are tried beside them.
 const HEAD_START: Duration = Duration::from_secs(2);
 
+/// How long a transfer keeps its turn while others wait for theirs: holders that give next to nothing, but that, must not
+/// keep all turns to themselves.
+const TURN: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether a turn is over, and a fetch that waits for one shows that it does.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How often a busy holder is asked again, without anything having come in between, before it is given up.
 const BUSY: u32 = 5;
 
@@ -84,7 +91,7 @@ struct Notes {
 	most: Mutex<MaxLen>,
 	/// Peers that broke the protocol: they are not asked for this artifact again.
 	unfit: Mutex<BTreeSet<PeerId>>,
-	/// Grows with every chunk that has come, or is found to be there.
+	/// Grows with every chunk that has come, or is found to be there, and while the fetch waits for its turn.
 	progress: AtomicU64,
 }
 
@@ -165,6 +172,8 @@ pub(crate) struct Fetcher {
 	partials: PathBuf,
 	commands: mpsc::Sender<Command>,
 	transfers: Semaphore,
+	/// As many clones as there are fetches that wait for their turn.
+	waiting: Arc<()>,
 	/// Chunks that may be on their way to this node.
 	chunks: Semaphore,
 	flights: Mutex<HashMap<ArtifactHash, Weak<Flight>>>,
@@ -195,6 +204,7 @@ impl Fetcher {
 			partials,
 			commands,
 			transfers,
+			waiting: Arc::default(),
 			chunks,
 			flights: Mutex::default(),
 			slots: Mutex::default(),
@@ -300,11 +310,16 @@ impl Fetcher {
 		let mut backoff = limits.backoff_min;
 		loop {
 			peers.mark_unchanged();
+			let before = notes.progress.load(Ordering::Relaxed);
 			match self.round(hash, notes, &mut kept).await {
 				Ok(Some(fetched)) => return Ok(fetched),
 				Ok(None) => {},
 				Err(Failure::Local(error)) => return Err(error),
 				Err(Failure::Stopped | Failure::Peer(_)) => return Err(FetchError::Stopped { hash }),
+			}
+			// Holders that give something are asked again soon, perhaps after another's turn.
+			if notes.progress.load(Ordering::Relaxed) != before {
+				backoff = limits.backoff_min;
 			}
 			// Somebody new may have it, but a crowd that comes and goes must not set the pace.
 			sleep(limits.backoff_min).await;
@@ -357,6 +372,7 @@ impl Fetcher {
 		let mut kind = Route::Preferred;
 		let mut providers: Option<mpsc::Receiver<PeerId>> = None;
 		let mut head_start = Box::pin(sleep(HEAD_START));
+		let mut turn_is_over = Box::pin(self.turn_is_over(&transfer));
 		loop {
 			if transfer.partial.get().is_some_and(|partial| partial.is_complete()) {
 				self.finish(hash, &transfer).await?;
@@ -406,6 +422,33 @@ impl Fetcher {
 					None => providers = None,
 				},
 				() = &mut head_start, if kind != Route::Connected => {},
+				() = &mut turn_is_over => {
+					*kept = transfer.partial.get().cloned();
+					return Ok(None);
+				},
+			}
+		}
+	}
+
+	/// Ends when a transfer has had its turn and another fetch waits for one.
+	async fn turn_is_over(&self, transfer: &Transfer<'_>) {
+		while transfer.permit.get().is_none() {
+			sleep(LOOK).await;
+		}
+		sleep(TURN).await;
+		while Arc::strong_count(&self.waiting) == 1 {
+			sleep(LOOK).await;
+		}
+	}
+
+	/// Waits for a turn. Whoever wants the artifact does not give it up meanwhile, as all turns end.
+	async fn turn(&self, notes: &Notes) -> Result<SemaphorePermit<'_>, Failure> {
+		let _waits = self.waiting.clone();
+		let mut permit = Box::pin(self.transfers.acquire());
+		loop {
+			match timeout(LOOK, &mut permit).await {
+				Ok(permit) => return permit.map_err(|_| Failure::Stopped),
+				Err(_) => notes.progress(),
 			}
 		}
 	}
@@ -423,8 +466,7 @@ impl Fetcher {
 		if transfer.permit.get().is_none() {
 			// Before this transfer takes its turn, so that a holder that says nothing takes nobody else's.
 			let (tree, tail) = self.prove_len(hash, peer, notes).await?;
-			let permit = || async { self.transfers.acquire().await.map_err(|_| Failure::Stopped) };
-			transfer.permit.get_or_try_init(permit).await?;
+			transfer.permit.get_or_try_init(|| self.turn(notes)).await?;
 			if transfer.partial.get().is_none() {
 				let begun = self.begin(hash, tree, tail).await?;
 				let range = tree.tail();

@@ -19,7 +19,7 @@ use std::{
 use subxt::rpcs;
 use tokio::{
 	sync::{watch, Mutex},
-	time::{sleep, Instant},
+	time::{sleep, timeout, Instant},
 };
 use tracing_subscriber::fmt::{
 	format::Writer,
@@ -29,7 +29,7 @@ use tracing_subscriber::fmt::{
 /// How patient the worker is with its nodes. The defaults suit a daemon.
 #[derive(Clone, Debug)]
 pub struct RpcSettings {
-	/// How long a connection attempt to one node may take.
+	/// How long a connection attempt to one node may take, until it has said which chain it is on.
 	pub connect_timeout: Duration,
 	/// How long a node may take to answer a request.
 	pub request_timeout: Duration,
@@ -417,7 +417,11 @@ impl RpcPool {
 			for offset in 0..self.0.urls.len() {
 				let index = (slot.next + offset) % self.0.urls.len();
 				let url = &self.0.urls[index];
-				match connect(url, index, &settings).await {
+				let within = settings.connect_timeout;
+				let connected = timeout(within, connect(url, index, &settings)).await.unwrap_or_else(|_| {
+					Err(ConnectError::Other(format!("no answer within {:.1} s", within.as_secs_f64())))
+				});
+				match connected {
 					Ok(connection) => {
 						let connection = Arc::new(connection);
 						slot.connection = Some(connection.clone());

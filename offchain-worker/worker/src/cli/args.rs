@@ -328,14 +328,14 @@ pub struct RunArgs {
 	/// has, less 256 MiB]
 	#[arg(long, value_name = "BYTES", env = "CAIRN_DISK_QUOTA")]
 	pub disk_quota: Option<u64>,
-	/// The most bytes per second that one other worker is given [default: no limit]
+	/// The most bytes per second that one other worker is given, at least 65536 [default: no limit]
 	#[arg(long, value_name = "BYTES", env = "CAIRN_UPLOAD_RATE")]
 	pub upload_rate: Option<NonZeroU64>,
 	/// How many peers that are no device's, such as auditors, may fetch at once, after the commit window has closed;
 	/// 0 for none [default: 16]
 	#[arg(long, value_name = "N", env = "CAIRN_GUESTS")]
 	pub guests: Option<usize>,
-	/// The most bytes per second that all of these together are given [default: 16 MiB]
+	/// The most bytes per second that all of these together are given, at least 65536 [default: 16 MiB]
 	#[arg(long, value_name = "BYTES", env = "CAIRN_GUEST_RATE")]
 	pub guest_rate: Option<NonZeroU64>,
 }

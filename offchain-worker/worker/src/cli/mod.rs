@@ -109,6 +109,8 @@ pub(crate) struct App {
 
 /// How long a command waits for a node. The daemon waits for ever.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long each of several nodes may take at least, even when all of them together take longer then.
+const LEAST_SHARE: Duration = Duration::from_secs(3);
 
 impl App {
 	fn base(&self) -> Result<BasePath, CliError> {
@@ -139,7 +141,7 @@ impl App {
 		if let Some(patience) = patience {
 			// A node that is silent must not take the others' time.
 			let share = patience / u32::try_from(self.settings.nodes.len().max(1)).unwrap_or(u32::MAX);
-			settings.connect_timeout = settings.connect_timeout.min(share);
+			settings.connect_timeout = settings.connect_timeout.min(share.max(LEAST_SHARE));
 		}
 		let chain = Chain::connect(rpc(settings)).await?;
 		base.pin_chain(chain.genesis())?;

@@ -8,17 +8,17 @@ use crate::{
 	chain::{Call, Round},
 	crash,
 	journal::{fresh_salt, AggregateState, Entry},
-	plan::{Action, ProgrammeView},
+	plan::{Action, ChainView, ProgrammeView},
 	units::short,
 };
 use cairn_aggregation::{check_mapped_update, settle_with, CheckedUpdate, Method, RoundInputs, Settlement};
 use cairn_artifacts::{StoreError, TensorFile};
 use cairn_primitives::{
 	bitmap,
-	envelope::{ExpectedUpdate, WeightsEnvelope},
+	envelope::{ExpectedUpdate, UpdateEnvelope, WeightsEnvelope},
 	round::aggregate_commitment,
 	views::{CommitInfo, Phase},
-	ArtifactHash,
+	ArtifactHash, ProgrammeId, H256,
 };
 use futures::stream::{FuturesUnordered, StreamExt};
 use serde_json::json;
@@ -50,40 +50,53 @@ async fn state_of(task: &Task, base: &TensorFile) -> Result<Option<TensorFile>, 
 	TensorFile::from_mapped(&file).map(Some).map_err(ActionError::failed)
 }
 
+/// What the chain knows of a committed update.
+fn expected_of(
+	genesis: H256,
+	config: ArtifactHash,
+	round: &Round,
+	commit: &CommitInfo<AccountId32>,
+) -> ExpectedUpdate {
+	ExpectedUpdate {
+		genesis,
+		programme: round.programme,
+		round: round.index,
+		base: round.base,
+		config,
+		producer: commit.producer.0,
+		device: commit.device,
+		samples: commit.samples,
+		local_steps: commit.local_steps,
+	}
+}
+
+/// Whether an artifact that is no good update of this round is needed for something else, by a state of the chain: as
+/// somebody's update `of` another programme, or as weights or configuration.
+fn is_needed(view: &ChainView, artifact: &ArtifactHash, of: Option<ProgrammeId>, here: ProgrammeId) -> bool {
+	view.programmes.iter().any(|p| {
+		let elsewhere = p.info.id != here;
+		[p.info.config, p.info.genesis_weights, p.info.weights].contains(artifact)
+			|| elsewhere && of == Some(p.info.id)
+			|| p.round.as_ref().is_some_and(|r| {
+				r.base == *artifact || elsewhere && r.commits.iter().any(|c| c.artifact == *artifact)
+			})
+	})
+}
+
 /// Fetches one committed update and checks it. Whoever commits to a hash chooses what it stands for: what is too large is
 /// not fetched, and what is refused does not stay.
 async fn gather(
 	task: &Task,
 	programme: &ProgrammeView,
-	round: &Round,
+	round: &Arc<Round>,
 	base: Arc<TensorFile>,
 	commit: &CommitInfo<AccountId32>,
 ) -> Result<(u32, Gathered), ActionError> {
-	let expected_of = |commit: &CommitInfo<AccountId32>| ExpectedUpdate {
-		genesis: task.context.genesis(),
-		programme: round.programme,
-		round: round.index,
-		base: round.base,
-		config: programme.info.config,
-		producer: commit.producer.0,
-		device: commit.device,
-		samples: commit.samples,
-		local_steps: commit.local_steps,
-	};
-	let (artifact, expected, store) = (commit.artifact, expected_of(commit), task.context.store.clone());
-	// What others committed to under the same hash. It may be good for one of them.
-	let others: Vec<_> = round
-		.commits
-		.iter()
-		.filter(|c| c.artifact == artifact && c.index != commit.index)
-		.map(expected_of)
-		.collect();
-	// What the worker had before, or needs for something else, is not the commit's affair.
-	let kept = store.contains(&artifact)
-		|| task.view.programmes.iter().any(|p| {
-			[p.info.config, p.info.genesis_weights, p.info.weights].contains(&artifact)
-				|| p.round.as_ref().is_some_and(|r| r.base == artifact)
-		});
+	let (artifact, context) = (commit.artifact, task.context.clone());
+	let (genesis, config) = (context.genesis(), programme.info.config);
+	let expected = expected_of(genesis, config, round, commit);
+	// What the worker had before is not the commit's affair.
+	let had = context.store.contains(&artifact);
 	let auditors = round.challenge.iter().flat_map(|c| &c.committee);
 	let members = round.committee.iter().chain(auditors).map(|m| m.account).collect();
 	let holders = Holders::Producer(commit.device, members);
@@ -95,11 +108,27 @@ async fn gather(
 		Obtained::TooLarge(reason) => return Ok((commit.index, Gathered::Refused(reason))),
 	};
 	// Checked and removed in one go, which goes on when the round does not wait for it.
+	let (round, view, index) = (round.clone(), task.view.clone(), commit.index);
 	let check = move || {
 		let checked = check_mapped_update(&file, &artifact, &expected, &base);
-		let good = |expected| check_mapped_update(&file, &artifact, expected, &base).is_ok();
-		if checked.is_err() && !kept && !others.iter().any(good) {
-			if let Err(error) = store.remove(&artifact) {
+		if checked.is_ok() || had {
+			return checked;
+		}
+		let read = TensorFile::from_mapped(&file).ok();
+		let envelope = read.and_then(|file| UpdateEnvelope::from_metadata(file.metadata()).ok());
+		// Others may have committed to the same hash. It can be good for that one alone which its envelope names.
+		let good = envelope.as_ref().is_some_and(|envelope| {
+			let others = round.commits.iter().filter(|c| c.artifact == artifact && c.index != index);
+			let mut others = others.map(|c| expected_of(genesis, config, &round, c));
+			let meant = others.find(|expected| envelope.check(expected).is_ok());
+			meant.is_some_and(|expected| check_mapped_update(&file, &artifact, &expected, &base).is_ok())
+		});
+		// By the newest state, too: another programme's round may have come to its commits since.
+		let latest = context.latest.borrow().clone();
+		let of = envelope.map(|envelope| envelope.programme);
+		let needed = |view: Arc<ChainView>| is_needed(&view, &artifact, of, round.programme);
+		if !good && !latest.into_iter().chain([view]).any(needed) {
+			if let Err(error) = context.store.remove(&artifact) {
 				tracing::warn!(%error, "a refused update stays in the store");
 			}
 		}

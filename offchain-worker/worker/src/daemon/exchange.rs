@@ -19,23 +19,17 @@ pub enum NotFetched {
 /// Gets artifacts from, and offers them to, other workers.
 #[async_trait]
 pub trait Exchange: Send + Sync {
-	/// Brings an artifact into the store, asking the holders of these network keys first.
+	/// Brings an artifact that must not be larger than `most` into the store, asking the holders of these network keys
+	/// first.
 	///
 	/// # Errors
-	/// Whom it asked, and what they said.
-	async fn fetch(&self, artifact: ArtifactHash, preferred: Vec<[u8; 32]>) -> Result<(), String>;
-	/// The same of one that must not be larger than `most`.
-	///
-	/// # Errors
-	/// That it is larger, or as above.
-	async fn fetch_up_to(
+	/// That it is larger, or whom it asked, and what they said.
+	async fn fetch(
 		&self,
 		artifact: ArtifactHash,
 		preferred: Vec<[u8; 32]>,
-		_most: Option<MaxLen>,
-	) -> Result<(), NotFetched> {
-		self.fetch(artifact, preferred).await.map_err(NotFetched::Failed)
-	}
+		most: Option<MaxLen>,
+	) -> Result<(), NotFetched>;
 	/// Tells others that this worker holds an artifact.
 	///
 	/// # Errors
@@ -57,11 +51,7 @@ pub struct NetworkExchange(pub cairn_network::Network);
 
 #[async_trait]
 impl Exchange for NetworkExchange {
-	async fn fetch(&self, artifact: ArtifactHash, preferred: Vec<[u8; 32]>) -> Result<(), String> {
-		self.fetch_up_to(artifact, preferred, None).await.map_err(|e| e.to_string())
-	}
-
-	async fn fetch_up_to(
+	async fn fetch(
 		&self,
 		artifact: ArtifactHash,
 		preferred: Vec<[u8; 32]>,

@@ -14,14 +14,13 @@ use cairn_primitives::{
 	artifact_hash,
 	envelope::UpdateEnvelope,
 	views::{Phase, ProgrammeState},
-	DeviceState,
 };
 use serde_json::json;
 use std::{
 	ops::ControlFlow,
 	sync::{
 		atomic::{AtomicBool, AtomicU32, Ordering},
-		Arc,
+		Arc, OnceLock,
 	},
 	time::{Duration, Instant},
 };
@@ -81,12 +80,8 @@ fn dropped_for(view: &ChainView, at: &At) -> (&'static str, &'static str) {
 		let round = p.round.as_ref().filter(|r| r.index == at.round && r.phase == Phase::Commit);
 		round.map(|round| (p, round))
 	});
-	let unfit = view.device.as_ref().is_none_or(|device| {
-		let found = device.network_key.is_none_or(|key| key == view.network_key);
-		device.state != DeviceState::Active || !found
-	});
 	match open {
-		Some(_) if unfit => {
+		Some(_) if !view.active() => {
 			("device", "this worker's device may not take part any more; a notice says how it comes back")
 		},
 		Some((programme, _)) if !programme.admits => (
@@ -159,12 +154,13 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 	let order = task.order.clone();
 	let closing = Arc::new(AtomicBool::new(false));
 	let closed = closing.clone();
-	let taken = Arc::new(AtomicU32::new(0));
+	let taken = Arc::new((AtomicU32::new(0), OnceLock::<Instant>::new()));
 	let counted = taken.clone();
 	let run = move || {
 		let mut bar = None;
 		trainer.train(&job, &mut |step, of, loss| {
-			counted.store(step, Ordering::Relaxed);
+			counted.0.store(step, Ordering::Relaxed);
+			counted.1.get_or_init(Instant::now);
 			let bar = bar.get_or_insert_with(|| output.bar(of.into(), prefix.clone()));
 			bar.set(step.into(), format!("loss {loss:.4}"));
 			let worth = f64::from(step) >= f64::from(of) * WORTH_KEEPING;
@@ -191,7 +187,11 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 	let trained = trained.map_err(ActionError::failed)?;
 	drop(permit);
 	// Of a run that was given up, too: whoever is always beaten to it learns from that how much fits into a round.
-	context.pace.record(programme.info.config, taken.load(Ordering::Relaxed), started.elapsed());
+	// From the first step's end on: what comes before a first step takes as long for few steps as for many.
+	if let Some(began) = taken.1.get() {
+		let steps = taken.0.load(Ordering::Relaxed).saturating_sub(1);
+		context.pace.record(programme.info.config, steps, began.elapsed());
+	}
 	let trained = match trained {
 		Ok(trained) => trained,
 		Err(TrainerError::Stopped) => {
@@ -205,9 +205,7 @@ pub(super) async fn train(task: &Task, at: &At) -> Result<(), ActionError> {
 				dropped_for(latest.as_ref().unwrap_or(&task.view), at)
 			};
 			let text = format!("programme {} round {}: {why}", at.programme, at.round);
-			let fields = json!({
-				"programme": at.programme, "round": at.round, "cause": cause, "stopping": stopping,
-			});
+			let fields = json!({ "programme": at.programme, "round": at.round, "cause": cause });
 			context.output.event("round.abandoned", fields, text);
 			return Err(ActionError::Cancelled);
 		},

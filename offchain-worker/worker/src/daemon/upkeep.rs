@@ -129,7 +129,7 @@ pub(super) async fn obtain_up_to(
 		}
 		let keys = network_keys(task, &holders).await;
 		let fetched = tokio::select! {
-			fetched = task.context.exchange.fetch_up_to(*artifact, keys, most.clone()) => fetched,
+			fetched = task.context.exchange.fetch(*artifact, keys, most.clone()) => fetched,
 			() = task.cancelled() => return Err(ActionError::Cancelled),
 		};
 		let reason = match fetched {

@@ -91,7 +91,8 @@ pub struct ChainView {
 }
 
 impl ChainView {
-	fn active(&self) -> bool {
+	/// Whether this worker's device may take part in rounds.
+	pub(crate) fn active(&self) -> bool {
 		self.device.as_ref().is_some_and(|d| d.state == DeviceState::Active) && self.reachable()
 	}
 

@@ -318,25 +318,19 @@ pub(super) struct FakeExchange {
 
 #[async_trait]
 impl Exchange for FakeExchange {
-	async fn fetch(&self, artifact: ArtifactHash, _: Vec<[u8; 32]>) -> Result<(), String> {
-		let found = self.elsewhere.lock().unwrap().get(&artifact).cloned();
-		let bytes = found.ok_or("nobody has it")?;
-		self.store.put_expected(&artifact, &bytes).map_err(|e| e.to_string())
-	}
-
-	async fn fetch_up_to(
+	async fn fetch(
 		&self,
 		artifact: ArtifactHash,
-		preferred: Vec<[u8; 32]>,
+		_: Vec<[u8; 32]>,
 		most: Option<cairn_network::MaxLen>,
 	) -> Result<(), NotFetched> {
-		let len = self.elsewhere.lock().unwrap().get(&artifact).map_or(0, |bytes| bytes.len() as u64);
-		match most {
-			Some(most) if len > most.bytes => {
-				Err(NotFetched::TooLarge(format!("{len} bytes: {}", most.reason)))
-			},
-			_ => self.fetch(artifact, preferred).await.map_err(NotFetched::Failed),
+		let found = self.elsewhere.lock().unwrap().get(&artifact).cloned();
+		let bytes = found.ok_or_else(|| NotFetched::Failed("nobody has it".into()))?;
+		let len = bytes.len() as u64;
+		if let Some(most) = most.filter(|most| len > most.bytes) {
+			return Err(NotFetched::TooLarge(format!("{len} bytes: {}", most.reason)));
 		}
+		self.store.put_expected(&artifact, &bytes).map_err(|e| NotFetched::Failed(e.to_string()))
 	}
 
 	async fn announce(&self, artifact: ArtifactHash) -> Result<(), String> {

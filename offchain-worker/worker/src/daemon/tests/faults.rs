@@ -123,7 +123,7 @@ async fn training_that_has_hardly_begun_when_the_worker_is_stopped_is_given_up_a
 	let context = process.context.clone();
 	process.stop().await;
 	assert_eq!(context.journal.state().update(0, 3), None);
-	assert_eq!(worker.events("round.abandoned")[0]["stopping"], true);
+	assert_eq!(worker.events("round.abandoned")[0]["cause"], "stopping");
 	assert!(Report::read(worker.dir.path()).is_none(), "its last word is taken back");
 }
 

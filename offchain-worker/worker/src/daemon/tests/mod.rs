@@ -287,6 +287,31 @@ async fn refused_update_does_not_stay_in_the_store_and_one_that_is_too_large_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refused_update_that_another_programmes_round_has_stays_in_the_store() {
+	let mut running = open_round();
+	running.phase = Phase::Availability;
+	let worker = Worker::new(running, FakeTrainer::default());
+	let (taken, bytes) = worker.foreign_update(H256([99; 32]), 0);
+	worker.exchange.elsewhere.lock().unwrap().insert(taken.artifact, bytes);
+	worker.ledger.change(|s| {
+		let mut other = s.view.programmes[0].clone();
+		other.info.id = 1;
+		let round = other.round.as_mut().unwrap();
+		(round.programme, round.commits, round.committee) = (1, vec![taken.clone()], Vec::new());
+		s.view.programmes.push(other);
+	});
+	worker.ledger.change_round(|r| {
+		(r.commit_count, r.commits) = (1, vec![taken.clone()]);
+		r.committee = vec![member(ME)];
+	});
+	let process = worker.start();
+	worker.ledger.until(|s| !s.submitted.is_empty()).await;
+	process.stop().await;
+	assert_eq!(worker.events("update.refused").len(), 1);
+	assert!(worker.exchange.store.contains(&taken.artifact));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn round_past_its_deadline_is_moved_on_once() {
 	let mut running = open_round();
 	running.phase = Phase::Reveal;
