@@ -133,7 +133,7 @@ impl Node for LiveNode {
 				}
 			}
 			tries = tries.wrapping_add(1);
-			if tries % SAID_EVERY == 0 {
+			if tries.is_multiple_of(SAID_EVERY) {
 				tracing::warn!(
 					"no node gives out block {number}, which is finalised: they lag, or keep no bodies of old blocks; name one with \
 					 --node that does (--blocks-pruning archive-canonical)"
