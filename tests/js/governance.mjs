@@ -17,6 +17,6 @@ await Promise.all([
 	authorise(api, next),
 	attestation(api, Number(device), attesters),
 ]);
-await upgrade(api, next);
+await upgrade(api, url, next);
 say('all of it held');
 await api.disconnect();

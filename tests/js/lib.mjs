@@ -53,19 +53,22 @@ async function inTime(what, state, start) {
 	}
 }
 
-// Signs, sends, and waits for the block that holds it. Rejects when the call failed.
-export async function send(api, call, signer) {
+// Signs, sends, and waits for the block that holds it. Rejects when the call failed. The chain may yet choose another
+// block, which holds it elsewhere; whoever needs to know what it was answered, and others call the same, waits until it is
+// `final`.
+export async function send(api, call, signer, final = false) {
 	const nonce = await nextNonce(api, signer);
 	const { section, method } = api.registry.findMetaCall(call.callIndex);
 	let last = 'not sent';
 	return inTime(`${section}.${method} of ${signer.address}, nonce ${nonce}`, () => last, (resolve, reject) => {
 		let stop;
-		call.signAndSend(signer, { nonce }, ({ status, events, dispatchError, isError }) => {
+		call.signAndSend(signer, { nonce }, ({ status, events, dispatchError, internalError, isError }) => {
 			last = status.type;
-			if (dispatchError) {
+			// The last word, unless another block is chosen.
+			if (dispatchError && !(final && status.isInBlock)) {
 				stop?.();
 				reject(new Error(explain(api, dispatchError)));
-			} else if (status.isInBlock || status.isFinalized) {
+			} else if ((status.isInBlock && !final) || status.isFinalized) {
 				// The library skips `InBlock` when the block is final before its events are read.
 				const block = status.isInBlock ? status.asInBlock : status.asFinalized;
 				stop?.();
@@ -73,6 +76,10 @@ export async function send(api, call, signer) {
 			} else if (isError) {
 				stop?.();
 				reject(new Error(`the transaction ended as ${status.type}`));
+			} else if (internalError) {
+				// The library's own, after which it tells nothing more.
+				stop?.();
+				reject(internalError);
 			}
 		}).then((unsubscribe) => (stop = unsubscribe), reject);
 	});
@@ -92,14 +99,19 @@ export function only(events, section, method) {
 	return found[0].data;
 }
 
-// Every event of the chain from block `from` on, in order, without end.
+// Every event of the chain from block `from` on, in order, without end. Of final blocks only: on a machine that has more
+// to do than it can, blocks come late and others take their place.
 export async function* history(api, from) {
+	let final = 0;
 	for (let number = from; ; number++) {
-		let hash = await api.rpc.chain.getBlockHash(number);
-		while (hash.isEmpty) {
-			await nextBlock(api);
-			hash = await api.rpc.chain.getBlockHash(number);
+		while (final < number) {
+			const head = await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead());
+			final = head.number.toNumber();
+			if (final < number) {
+				await nextBlock(api);
+			}
 		}
+		const hash = await api.rpc.chain.getBlockHash(number);
 		for (const { event } of await (await api.at(hash)).query.system.events()) {
 			yield { number, event };
 		}
@@ -146,7 +158,9 @@ export async function propose(api, { proposer, origin, call, votes }) {
 	const { events } = await send(
 		api,
 		api.tx.referenda.submit(origin, { Lookup: { hash, len: bytes.length } }, { After: 1 }),
-		proposer
+		proposer,
+		// Others submit at the same time, and what is voted on must not become another's.
+		true
 	);
 	const index = only(events, 'referenda', 'Submitted').index.toNumber();
 	await send(api, api.tx.referenda.placeDecisionDeposit(index), proposer);

@@ -15,7 +15,7 @@ use libp2p::{
 	swarm::{NetworkBehaviour, SwarmEvent},
 	tcp, yamux,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
 /// As a worker answers about whoever is no device.
@@ -87,6 +87,8 @@ pub async fn liar(seed: u8) -> (Liar, String) {
 			),
 		})
 		.unwrap()
+		// Without it, a connection ends with its first exchange, which may be before the auditor has asked for anything.
+		.with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
 		.build();
 	swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
 	let address: Multiaddr = loop {

@@ -64,9 +64,10 @@ async fn script(net: &Devnet, name: &str, args: &[&str], limit: Duration) -> Res
 	let running = Process::start(name, command, &log, None)
 		.context("node cannot be run; scripts/setup --tests installs it")?;
 	let ended = tokio::time::timeout(limit, net.guard(async { Ok(running.ended().await) })).await;
-	print!("{}", std::fs::read_to_string(&log)?);
-	let status = ended.with_context(|| format!("{name} did not end within {} s", limit.as_secs()))??;
-	ensure!(status.success(), "{name} has failed ({status}); its output is above");
+	let said = std::fs::read_to_string(&log)?;
+	print!("{said}");
+	let status = ended.with_context(|| format!("{name} did not end within {} s:\n{said}", limit.as_secs()))??;
+	ensure!(status.success(), "{name} has failed ({status}):\n{said}");
 	Ok(())
 }
 
