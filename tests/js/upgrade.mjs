@@ -47,7 +47,8 @@ export async function upgrade(api, url, file) {
 	say(`${became}; round ${round} was finalised in block ${number}`);
 }
 
-const version = async (api, hash) => (await api.rpc.state.getRuntimeVersion(hash)).specVersion.toNumber();
+// Of the newest block, or of a given one.
+const version = async (api, ...at) => (await api.rpc.state.getRuntimeVersion(...at)).specVersion.toNumber();
 
 // Waits until the next version is final, and finds the last block that was left to it by the version before.
 async function taken(api, before) {

@@ -66,7 +66,8 @@ async fn script(net: &Devnet, name: &str, args: &[&str], limit: Duration) -> Res
 	let ended = tokio::time::timeout(limit, net.guard(async { Ok(running.ended().await) })).await;
 	let said = std::fs::read_to_string(&log)?;
 	print!("{said}");
-	let status = ended.with_context(|| format!("{name} did not end within {} s:\n{said}", limit.as_secs()))??;
+	let status =
+		ended.with_context(|| format!("{name} did not end within {} s:\n{said}", limit.as_secs()))??;
 	ensure!(status.success(), "{name} has failed ({status}):\n{said}");
 	Ok(())
 }

@@ -27,6 +27,7 @@ use std::{
 };
 use tokio::{
 	sync::{mpsc, oneshot, watch, OnceCell, Semaphore, SemaphorePermit},
+	task::JoinSet,
 	time::{sleep, timeout},
 };
 
@@ -680,9 +681,15 @@ impl Fetcher {
 			});
 			slots.entry(hash).or_default().clone()
 		};
-		let mut guard = slot.lock_owned().await;
-		let done = tokio::task::spawn_blocking(move || action(&mut guard)).await;
-		done.map_err(|error| self.local(hash, &error))?.map_err(Failure::Local)
+		// Waits on a task of its own, which ends with this future. Of the sources of a transfer one may be about to get the
+		// place while nobody polls it, because another has brought all and is being finished, for which the place is needed.
+		let mut doing = JoinSet::new();
+		doing.spawn(async move {
+			let mut guard = slot.lock_owned().await;
+			tokio::task::spawn_blocking(move || action(&mut guard)).await
+		});
+		let done = doing.join_next().await.ok_or(Failure::Stopped)?;
+		done.and_then(|done| done).map_err(|error| self.local(hash, &error))?.map_err(Failure::Local)
 	}
 
 	/// Whether there is room for `need` more bytes, beside what other transfers were promised.

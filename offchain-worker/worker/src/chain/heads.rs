@@ -166,7 +166,7 @@ async fn follow_finalised(chain: Chain, heads: watch::Sender<Head>) {
 				} else {
 					continue;
 				}
-				chain.rpc().rotate().await;
+				chain.rpc().rotate();
 				headers.again();
 				since = Instant::now();
 				left = Some(since);

@@ -13,12 +13,13 @@ use jsonrpsee::{
 use serde::{de::DeserializeOwned, Serialize};
 use serde_json::value::RawValue;
 use std::{
-	sync::{Arc, Mutex as StdMutex, PoisonError},
+	sync::{Arc, Mutex, MutexGuard, PoisonError},
 	time::Duration,
 };
 use subxt::rpcs;
 use tokio::{
-	sync::{watch, Mutex},
+	sync::watch,
+	task::JoinSet,
 	time::{sleep, timeout, Instant},
 };
 use tracing_subscriber::fmt::{
@@ -135,12 +136,18 @@ struct Connection {
 
 struct Inner {
 	urls: Vec<String>,
-	settings: StdMutex<RpcSettings>,
+	settings: Mutex<RpcSettings>,
 	current: Mutex<Slot>,
+	/// Held by whoever connects; the others wait for it. Only ever locked on a task of its own: [`RpcPool::connection`].
+	connecting: tokio::sync::Mutex<()>,
 	/// Changes whenever a connection is given up: what hangs on it lets go of it then.
 	given_up: watch::Sender<()>,
 	/// What to say when no node answers for a while, and when one answers again.
 	notice: Box<dyn Fn(Notice) + Send + Sync>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+	mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Default)]
@@ -191,23 +198,28 @@ impl RpcPool {
 		settings: RpcSettings,
 		notice: impl Fn(Notice) + Send + Sync + 'static,
 	) -> Self {
-		let (current, given_up) = (Mutex::new(Slot::default()), watch::Sender::new(()));
-		let (settings, notice) = (StdMutex::new(settings), Box::new(notice));
-		Self(Arc::new(Inner { urls, settings, current, given_up, notice }))
+		Self(Arc::new(Inner {
+			urls,
+			settings: Mutex::new(settings),
+			current: Mutex::default(),
+			connecting: tokio::sync::Mutex::default(),
+			given_up: watch::Sender::new(()),
+			notice: Box::new(notice),
+		}))
 	}
 
 	/// From now on nodes of any other chain are refused.
 	pub fn require_genesis(&self, genesis: H256) {
-		self.0.settings.lock().unwrap_or_else(PoisonError::into_inner).genesis = Some(genesis);
+		lock(&self.0.settings).genesis = Some(genesis);
 	}
 
 	/// From now on give up after this long without any node; `None` for never.
 	pub fn set_patience(&self, patience: Option<Duration>) {
-		self.0.settings.lock().unwrap_or_else(PoisonError::into_inner).patience = patience;
+		lock(&self.0.settings).patience = patience;
 	}
 
 	fn settings(&self) -> RpcSettings {
-		self.0.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+		lock(&self.0.settings).clone()
 	}
 
 	/// The longest pause between attempts.
@@ -234,14 +246,14 @@ impl RpcPool {
 	}
 
 	/// The node in use, if one is connected.
-	pub async fn url(&self) -> Option<String> {
-		self.0.current.lock().await.connection.as_ref().map(|c| c.url.clone())
+	pub fn url(&self) -> Option<String> {
+		lock(&self.0.current).connection.as_ref().map(|c| c.url.clone())
 	}
 
 	/// Leaves the current node for the next, for one that answers but does not get on. Subscriptions leave it, too.
-	pub async fn rotate(&self) {
+	pub fn rotate(&self) {
 		if self.has_others() {
-			self.0.current.lock().await.connection = None;
+			lock(&self.0.current).connection = None;
 			self.0.given_up.send_replace(());
 		}
 	}
@@ -274,7 +286,7 @@ impl RpcPool {
 				},
 				Err(e) => {
 					tracing::debug!("{method} on {}: {e}", connection.url);
-					self.drop_connection(&connection).await;
+					self.drop_connection(&connection);
 					let settings = self.settings();
 					if settings.patience.is_some_and(|p| started.elapsed() >= p) {
 						return Err(RpcError::Unreachable { reasons: format!("{}: {e}", connection.url) });
@@ -344,8 +356,7 @@ impl RpcPool {
 						// The node ended it (it does so to slow readers), or it is gone.
 						None => {
 							if !connection.client.is_connected() {
-								let connection = connection.clone();
-								state.pool.drop_connection(&connection).await;
+								state.pool.drop_connection(connection);
 							}
 							state.live = None;
 							sleep(state.pool.settings().backoff).await;
@@ -376,7 +387,7 @@ impl RpcPool {
 					},
 					Err(e) => {
 						tracing::debug!("{method} on {}: {e}", connection.url);
-						state.pool.drop_connection(&connection).await;
+						state.pool.drop_connection(&connection);
 						sleep(state.pool.settings().backoff).await;
 					},
 				}
@@ -385,8 +396,8 @@ impl RpcPool {
 		.boxed()
 	}
 
-	async fn drop_connection(&self, bad: &Arc<Connection>) {
-		let mut slot = self.0.current.lock().await;
+	fn drop_connection(&self, bad: &Arc<Connection>) {
+		let mut slot = lock(&self.0.current);
 		// Another task may have reconnected since.
 		if slot.connection.as_ref().is_some_and(|c| Arc::ptr_eq(c, bad)) {
 			slot.connection = None;
@@ -394,19 +405,38 @@ impl RpcPool {
 		}
 	}
 
+	/// The connection in use, if it has not ended.
+	fn live(&self) -> Option<Arc<Connection>> {
+		lock(&self.0.current).connection.clone().filter(|c| c.client.is_connected())
+	}
+
 	async fn connection(&self) -> Result<Arc<Connection>, RpcError> {
 		self.connection_since(Instant::now()).await
 	}
 
 	async fn connection_since(&self, started: Instant) -> Result<Arc<Connection>, RpcError> {
-		// Whoever comes first connects, and the others wait for it.
-		let mut slot = self.0.current.lock().await;
-		if let Some(connection) = &slot.connection {
-			if connection.client.is_connected() {
-				return Ok(connection.clone());
-			}
+		if let Some(connection) = self.live() {
+			return Ok(connection);
 		}
-		slot.connection = None;
+		// On a task of its own, which ends with this future. This future may be left alone for a while, in a subscription
+		// whose user makes a request meanwhile; what nobody polls must neither connect for everybody nor be next to.
+		let pool = self.clone();
+		let mut connecting = JoinSet::new();
+		connecting.spawn(async move { pool.connect_since(started).await });
+		match connecting.join_next().await {
+			Some(Ok(result)) => result,
+			// Only when it has panicked, or the runtime shuts down.
+			Some(Err(error)) => Err(RpcError::Unreachable { reasons: error.to_string() }),
+			None => Err(RpcError::Unreachable { reasons: "nothing was tried".into() }),
+		}
+	}
+
+	/// Connects, unless somebody else has done so before it comes to that.
+	async fn connect_since(&self, started: Instant) -> Result<Arc<Connection>, RpcError> {
+		let _first = self.0.connecting.lock().await;
+		if let Some(connection) = self.live() {
+			return Ok(connection);
+		}
 		let began = Instant::now();
 		let mut pause = self.settings().backoff;
 		let mut reminded = None::<Instant>;
@@ -414,8 +444,9 @@ impl RpcPool {
 			let settings = self.settings();
 			let mut reasons = Vec::new();
 			let mut wrong = None;
+			let first = lock(&self.0.current).next;
 			for offset in 0..self.0.urls.len() {
-				let index = (slot.next + offset) % self.0.urls.len();
+				let index = (first + offset) % self.0.urls.len();
 				let url = &self.0.urls[index];
 				let within = settings.connect_timeout;
 				let connected = timeout(within, connect(url, index, &settings)).await.unwrap_or_else(|_| {
@@ -424,8 +455,8 @@ impl RpcPool {
 				match connected {
 					Ok(connection) => {
 						let connection = Arc::new(connection);
-						slot.connection = Some(connection.clone());
-						slot.next = index + 1;
+						let slot = Slot { connection: Some(connection.clone()), next: index + 1 };
+						*lock(&self.0.current) = slot;
 						(self.0.notice)(Notice::Connected { url: url.clone() });
 						return Ok(connection);
 					},

@@ -7,6 +7,7 @@ use super::{
 	*,
 };
 use crate::journal::{JournalError, SentLog, SentTx};
+use futures::StreamExt;
 use jsonrpsee::{
 	server::{RpcModule, Server, ServerHandle},
 	types::ErrorObjectOwned,
@@ -294,6 +295,33 @@ async fn node_that_is_catching_up_is_left_for_one_that_is_not_though_it_gets_on(
 }
 
 #[tokio::test]
+async fn subscription_that_nobody_asks_for_its_next_item_keeps_nobody_from_connecting() {
+	let mut node = Node::start().await;
+	let chain = Chain::connect(RpcPool::new(vec![node.url()], quick())).await.unwrap();
+	node.stop().await;
+	let mut heads = chain.rpc().subscribe::<Value>("chain_subscribeNewHeads", "chain_unsubscribeNewHeads");
+	// It has begun to look for a node that answers, and stays there.
+	let next = async {
+		loop {
+			let item = heads.next().await.unwrap().unwrap();
+			if item == header(12) {
+				return;
+			}
+		}
+	};
+	let mut next = std::pin::pin!(next);
+	assert!(tokio::time::timeout(Duration::from_millis(50), &mut next).await.is_err());
+	node.state.finalised.send_replace(12);
+	node.resume().await;
+	let asked = tokio::time::timeout(Duration::from_secs(30), chain.block_hash(12)).await;
+	assert_eq!(
+		asked.expect("an answer, though nobody looks at the subscription").unwrap(),
+		Some(hash_of(12))
+	);
+	next.await;
+}
+
+#[tokio::test]
 async fn best_block_comes_from_the_node_in_use_after_a_rotation() {
 	let (first, second) = (Node::start().await, Node::start().await);
 	let chain = Chain::connect(RpcPool::new(vec![first.url(), second.url()], quick())).await.unwrap();
@@ -302,7 +330,7 @@ async fn best_block_comes_from_the_node_in_use_after_a_rotation() {
 	first.state.finalised.send_replace(11);
 	number_reaches(&heads, 11).await;
 	heads.best.clone().wait_for(|best| *best == 11).await.unwrap();
-	chain.rpc().rotate().await;
+	chain.rpc().rotate();
 	second.state.finalised.send_replace(50);
 	let mut best = heads.best.clone();
 	let reaching = best.wait_for(|best| *best == 50);
@@ -312,7 +340,7 @@ async fn best_block_comes_from_the_node_in_use_after_a_rotation() {
 	for _ in 0..5 {
 		chain.block_hash(1).await.unwrap();
 	}
-	assert_eq!((heads.best_now(), chain.rpc().url().await), (50, Some(second.url())));
+	assert_eq!((heads.best_now(), chain.rpc().url()), (50, Some(second.url())));
 }
 
 #[tokio::test]
@@ -347,19 +375,19 @@ async fn next_node_is_used_when_one_fails() {
 	let second = Node::start().await;
 	let pool = RpcPool::new(vec![first.url(), second.url()], quick());
 	let chain = Chain::connect(pool).await.unwrap();
-	assert_eq!(chain.rpc().url().await, Some(first.url()));
+	assert_eq!(chain.rpc().url(), Some(first.url()));
 	first.stop().await;
 	assert_eq!(chain.block_hash(1).await.unwrap(), Some(hash_of(1)));
-	assert_eq!(chain.rpc().url().await, Some(second.url()));
+	assert_eq!(chain.rpc().url(), Some(second.url()));
 }
 
 #[tokio::test]
 async fn rotation_leaves_a_node_that_answers() {
 	let (first, second) = (Node::start().await, Node::start().await);
 	let chain = Chain::connect(RpcPool::new(vec![first.url(), second.url()], quick())).await.unwrap();
-	chain.rpc().rotate().await;
+	chain.rpc().rotate();
 	chain.finalised().await.unwrap();
-	assert_eq!(chain.rpc().url().await, Some(second.url()));
+	assert_eq!(chain.rpc().url(), Some(second.url()));
 }
 
 #[tokio::test]
@@ -418,7 +446,7 @@ async fn node_of_another_chain_is_passed_over_for_one_of_ours() {
 	set(&strange.state.genesis, OTHER_GENESIS);
 	let settings = RpcSettings { genesis: Some(GENESIS), ..quick() };
 	let chain = Chain::connect(RpcPool::new(vec![strange.url(), ours.url()], settings)).await.unwrap();
-	assert_eq!(chain.rpc().url().await, Some(ours.url()));
+	assert_eq!(chain.rpc().url(), Some(ours.url()));
 }
 
 #[tokio::test]

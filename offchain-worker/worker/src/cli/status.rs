@@ -50,7 +50,7 @@ async fn ask(app: &App, base: &BasePath, me: &AccountId32) -> Result<OnChain, Cl
 			programmes.push((info, chain.current_round(id, at).await?, chain.rewards(id, me, at).await?));
 		}
 		Ok::<_, ChainError>(OnChain {
-			node: chain.rpc().url().await.unwrap_or_default(),
+			node: chain.rpc().url().unwrap_or_default(),
 			syncing: chain.is_syncing().await?,
 			genesis: chain.genesis(),
 			finalised: head.number,
