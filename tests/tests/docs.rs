@@ -7,7 +7,7 @@ use std::{
 };
 
 fn docs() -> PathBuf {
-	Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
+	PathBuf::from("../docs")
 }
 
 fn read(path: &Path) -> String {

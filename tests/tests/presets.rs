@@ -16,7 +16,7 @@ fn json(program: &Path, args: &[&str]) -> Value {
 fn built_in_chains_run_the_programme_that_the_worker_ships() {
 	let binaries = Binaries::beside_this_one().unwrap();
 	let out = tempfile::tempdir().unwrap();
-	let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../offchain-worker/training/models/digits-mlp.toml");
+	let model = "../offchain-worker/training/models/digits-mlp.toml";
 	let shipped = json(
 		&binaries.worker,
 		&["programme", "init", "--config", model, "--name", "digits", "--json", "--out"]

@@ -52,7 +52,7 @@ fn start_attesters(net: &Devnet) -> Result<Vec<Process>> {
 /// Runs one of the scripts in `js/` beside the network; what it prints goes to a log of its own among the network's.
 /// One that does not end within `limit` has failed: a script that waits for ever must not hold up all other tests.
 async fn script(net: &Devnet, name: &str, args: &[&str], limit: Duration) -> Result<()> {
-	let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("js");
+	let folder = Path::new("js").canonicalize()?;
 	ensure!(
 		folder.join("node_modules").is_dir(),
 		"{} has no node_modules: run scripts/setup --tests, which fetches @polkadot/api and papi",

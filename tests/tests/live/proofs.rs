@@ -9,7 +9,7 @@ use cairn_devnet::{
 use cairn_primitives::{views::MAX_PAGE, RecordKind};
 use jsonrpsee::rpc_params;
 use serde_json::Value;
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 /// A hash that no genesis block has.
 const OTHER_GENESIS: &str = "0x7777777777777777777777777777777777777777777777777777777777777777";
@@ -87,7 +87,7 @@ async fn verified(net: &Devnet, bundle: &str, artifact: &str) -> Result<(u64, Va
 /// The same by the npm package in Node.js.
 async fn verified_by_npm(bundle: &str, genesis: &str) -> Result<Value> {
 	let mut command = Command::new("node");
-	command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("js/verify.mjs")).args([bundle, genesis]);
+	command.arg("js/verify.mjs").args([bundle, genesis]);
 	run(command).await?.json()
 }
 

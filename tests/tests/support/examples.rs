@@ -60,7 +60,7 @@ struct Examples<'a> {
 
 impl<'a> Examples<'a> {
 	fn new(net: &'a Devnet) -> Result<Self> {
-		let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+		let root = Path::new("..").canonicalize()?;
 		let cache = env::var_os("CAIRN_CACHE").map(PathBuf::from).or_else(|| {
 			let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
 			env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).map(|cache| cache.join("cairn"))
@@ -229,8 +229,8 @@ pub async fn run(net: &Devnet) -> Result<()> {
 	}
 
 	// And all the methods that the examples do not call.
-	let definitions = concat!(env!("CARGO_MANIFEST_DIR"), "/js/definitions.mjs");
+	let definitions = Path::new("js/definitions.mjs").canonicalize()?.display().to_string();
 	let account = &net.workers()[0].identity.account;
-	let defined = examples.run("definitions", &["node", definitions, ws, &artifact, account]).await?;
+	let defined = examples.run("definitions", &["node", &definitions, ws, &artifact, account]).await?;
 	defined.ended_with(0)
 }

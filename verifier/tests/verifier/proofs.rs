@@ -146,7 +146,7 @@ fn bundle_grows_with_the_hand_overs_by_the_same_for_each() {
 #[test]
 fn bundle_that_was_made_before_is_made_and_proved_still() {
 	let chain = Chain::new(Plan { changes: vec![3, 11], ..Plan::default() });
-	let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ledger.cairn");
+	let file = "tests/ledger.cairn";
 	let bytes = chain.ledger_bundle(30).to_bytes();
 	if std::env::var_os("CAIRN_WRITE_FIXTURES").is_some() {
 		std::fs::write(file, &bytes).unwrap();
