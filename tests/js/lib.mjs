@@ -105,8 +105,7 @@ export async function* history(api, from) {
 	let final = 0;
 	for (let number = from; ; number++) {
 		while (final < number) {
-			const head = await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead());
-			final = head.number.toNumber();
+			final = await finalHeight(api);
 			if (final < number) {
 				await nextBlock(api);
 			}
@@ -134,6 +133,11 @@ export async function nextBlock(api) {
 }
 
 export const height = async (api) => (await api.rpc.chain.getHeader()).number.toNumber();
+
+export const finalHeight = async (api) => {
+	const { number } = await api.rpc.chain.getHeader(await api.rpc.chain.getFinalizedHead());
+	return number.toNumber();
+};
 
 // The first event from block `from` on for which `matches` holds; gives up after `blocks` blocks.
 export async function waitFor(api, what, from, blocks, matches) {

@@ -1,7 +1,7 @@
 // The DAO changes the validator set, twice; finality goes on through it.
 
 import assert from 'node:assert/strict';
-import { CRN, account, ayes, connect, enact, nextBlock, refused, say, send, waitFor } from './lib.mjs';
+import { CRN, account, ayes, connect, enact, finalHeight, nextBlock, refused, say, send, waitFor } from './lib.mjs';
 
 export async function validators(api, newcomerUrl) {
 	const newcomer = await connect(newcomerUrl);
@@ -84,11 +84,11 @@ async function change(api, nodes, proposal, wanted, newcomer) {
 	const target = (await api.rpc.chain.getHeader()).number.toNumber();
 	for (const node of nodes) {
 		for (let waited = 0; ; waited++) {
-			const head = await node.rpc.chain.getHeader(await node.rpc.chain.getFinalizedHead());
-			if (head.number.toNumber() >= target) {
+			const final = await finalHeight(node);
+			if (final >= target) {
 				break;
 			}
-			assert.ok(waited < 40, `block ${target} was not finalised; the last one is ${head.number}`);
+			assert.ok(waited < 40, `block ${target} was not finalised; the last one is ${final}`);
 			await nextBlock(api);
 		}
 	}
